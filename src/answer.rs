@@ -1,0 +1,92 @@
+//! What the device door hands back to a transport. A transport encodes it and decides nothing.
+
+use bytes::Bytes;
+
+use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
+use crate::engine::facts::Facts;
+
+/// The answer to one request.
+pub enum Answer {
+    /// A report was taken: 200 with an empty body.
+    Accepted,
+    File(File),
+    /// The manifest's refusal, alike for every reason.
+    Refuse(Refusal),
+}
+
+/// A file to send.
+pub struct File {
+    pub body: Body,
+    pub media_type: String,
+    /// Without quotes; keyed for the unit, so no other unit's can match (hostile-cases B22).
+    pub etag: String,
+    /// Handed back with the end of the transfer.
+    pub ticket: Ticket,
+}
+
+/// Where a file's bytes are.
+pub enum Body {
+    Bytes(Bytes),
+    /// Public firmware, streamed from disk; the path was made from a digest, never from a name.
+    Disk {
+        path: std::path::PathBuf,
+        length: u64,
+    },
+}
+
+/// A refusal in each transport's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub http: HttpRefusal,
+    pub tftp: TftpRefusal,
+    /// With 503 only, in seconds.
+    pub retry_after: u32,
+}
+
+/// Names a transfer to the core. Nothing in it is secret.
+#[derive(Clone, Debug)]
+pub struct Ticket(pub u64);
+
+/// How a transfer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The last byte was accepted and the connection was not reset.
+    Whole,
+    /// 304: it has these bytes already.
+    Unchanged,
+    /// HEAD, or a range that was not the whole.
+    Part,
+    /// Broken off.
+    Broken,
+}
+
+/// Why a handshake ended before a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    ClientRejectsCertificate,
+    ClockWrong,
+    TooOld,
+    Other,
+}
+
+/// The device door, as the transports see it. `service::Service` is the one that serves;
+/// transports are generic over it so that their tests need no store.
+pub trait Door: Clone + Send + Sync + 'static {
+    /// Decides, renders and records, as trust.md section 7 orders.
+    fn answer(&self, facts: Facts) -> impl Future<Output = Answer> + Send;
+    /// The end of a transfer.
+    fn delivered(
+        &self,
+        ticket: &Ticket,
+        how: Delivery,
+        bytes: u64,
+    ) -> impl Future<Output = ()> + Send;
+    /// A handshake that died.
+    fn handshake_failed(
+        &self,
+        source: std::net::IpAddr,
+        why: TlsFailure,
+    ) -> impl Future<Output = ()> + Send;
+    /// Whether a name or address in `Host` or an absolute-form target is one of ours.
+    fn is_ours(&self, host: &str) -> bool;
+}

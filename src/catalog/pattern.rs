@@ -1,0 +1,3 @@
+//! Patterns: one text that matches and formats.
+#[derive(Debug, Clone)]
+pub struct Pattern;

@@ -1,0 +1,105 @@
+//! What a transport decoded from a request. Nothing here is believed yet.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::certificate::PeerCertificate;
+use crate::model::identity::{Channel, Mac};
+use crate::model::lease::RelayPort;
+use crate::model::secret::{Foreign, Secret};
+
+/// One request as words of the core. Every transport decodes to it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub channel: Channel,
+    pub method: Method,
+    pub target: Target,
+    /// Lower-case names; values as sent, also with control bytes.
+    pub headers: Vec<(String, Foreign)>,
+    pub source: Option<IpAddr>,
+    /// The host that was asked for, without port: only compared with our own names.
+    pub host: Option<String>,
+    pub certificate: Option<PeerCertificate>,
+    pub dhcp: Option<DhcpFacts>,
+    pub pnp: Option<PnpFacts>,
+}
+
+impl Facts {
+    /// Facts of a request for `target`, with nothing else known.
+    pub fn new(channel: Channel, target: Target) -> Self {
+        Self {
+            channel,
+            method: Method::Get,
+            target,
+            headers: Vec::new(),
+            source: None,
+            host: None,
+            certificate: None,
+            dhcp: None,
+            pnp: None,
+        }
+    }
+
+    /// The first header of that lower-case name.
+    pub fn header(&self, name: &str) -> Option<&Foreign> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+}
+
+/// What is done with the target. Other methods never become facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+}
+
+/// A request target with what it must not show taken off (trust.md section 5).
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// Decoded once, `\` as `/`, no leading `/`, no query, no `u/…` or `r/…`.
+    pub path: String,
+    /// As sent, without `?`.
+    pub query: String,
+    /// From `u/TOKEN/`.
+    pub token: Option<Secret>,
+    /// From `r/SECRET/WORD`; then `path` is the word.
+    pub report: Option<Secret>,
+}
+
+impl Target {
+    /// How the target is recorded: `u/~/name`, `r/~/word`.
+    pub fn shown(&self) -> String {
+        match (&self.token, &self.report) {
+            (_, Some(_)) => format!("r/~/{}", self.path),
+            (Some(_), None) => format!("u/~/{}", self.path),
+            (None, None) => self.path.clone(),
+        }
+    }
+}
+
+/// What a DHCP client said.
+#[derive(Clone, Debug, Default)]
+pub struct DhcpFacts {
+    /// `discover`, `request`, `inform` ...
+    pub message: String,
+    pub chaddr: Option<Mac>,
+    pub options: BTreeMap<u8, Vec<u8>>,
+    pub giaddr: Option<IpAddr>,
+    /// Option 82 of a trusted relay.
+    pub port: Option<RelayPort>,
+}
+
+/// What a SUBSCRIBE for `ua-profile` said.
+#[derive(Clone, Debug, Default)]
+pub struct PnpFacts {
+    pub vendor: Option<String>,
+    pub model: Option<String>,
+    pub version: Option<String>,
+    pub mac: Option<Mac>,
+    pub agent: Option<Foreign>,
+    pub call_id: String,
+}

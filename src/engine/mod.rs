@@ -1,0 +1,2 @@
+//! Pure decisions: facts in, values out. No I/O, no clock, no randomness.
+pub mod facts;
