@@ -59,7 +59,7 @@ pub enum Condition {
     /// All must match.
     Options(Vec<(u8, OptionMatch)>),
     Path(Pattern),
-    Pnp(PnpMatch),
+    Pnp(Box<PnpMatch>),
 }
 
 /// Words of the PnP Event header.

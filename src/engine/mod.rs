@@ -1,2 +1,9 @@
 //! Pure decisions: facts in, values out. No I/O, no clock, no randomness.
+
+pub mod explain;
 pub mod facts;
+pub mod identify;
+pub mod known;
+pub mod level;
+pub mod target;
+pub mod window;

@@ -94,4 +94,8 @@ pub struct Ratchet {
     pub served_at: Option<Place>,
     /// When `at-shared-url` was last noted.
     pub shared_noted: Option<Timestamp>,
+    /// First request at the shared URL since the last one at the token URL.
+    pub shared_since: Option<Timestamp>,
+    /// The token was seen on a plain transport: void until a person arms the unit again.
+    pub void: bool,
 }

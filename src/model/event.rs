@@ -40,11 +40,13 @@ pub enum AlertKind {
     UntrustedOption82,
     OtherDhcpServer,
     MassLoss,
+    /// A window bound to one place was asked for from another (trust.md section 4).
+    OtherPlace,
 }
 
 impl AlertKind {
     /// Every kind, in the contract's order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Enumeration,
         Self::TokenMismatch,
         Self::TokenTwoPlaces,
@@ -57,6 +59,7 @@ impl AlertKind {
         Self::UntrustedOption82,
         Self::OtherDhcpServer,
         Self::MassLoss,
+        Self::OtherPlace,
     ];
 
     /// The word of contract section 3.
@@ -74,6 +77,7 @@ impl AlertKind {
             Self::UntrustedOption82 => "untrusted-option82",
             Self::OtherDhcpServer => "other-dhcp-server",
             Self::MassLoss => "mass-loss",
+            Self::OtherPlace => "other-place",
         }
     }
 
