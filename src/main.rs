@@ -1,1 +1,7 @@
-fn main() {}
+//! The `dialtone` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dialtone::cli::run()
+}

@@ -63,8 +63,13 @@ impl Foreign {
     pub fn text(&self) -> String {
         match std::str::from_utf8(&self.0) {
             Ok(text) => text.to_owned(),
-            Err(_) => self.0.iter().map(|byte| char::from(*byte)).collect(),
+            Err(_) => Self::latin1(&self.0),
         }
+    }
+
+    /// Octets as Latin-1, for protocols whose header texts have no encoding.
+    pub fn latin1(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| char::from(*byte)).collect()
     }
 
     /// Whether nothing is in it.

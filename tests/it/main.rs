@@ -7,4 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod explain;
+mod manifest;
 mod tidy;

@@ -1,0 +1,205 @@
+//! `explain`: one JSON object a line in, one out, in the same order (contract section 5).
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{FAILED, USAGE, say};
+use crate::catalog::{Catalog, load};
+use crate::engine::explain::{Explanation, explain};
+use crate::engine::facts::{DhcpFacts, Facts, Method};
+use crate::engine::target;
+use crate::model::certificate::PeerCertificate;
+use crate::model::identity::{Channel, Mac};
+use crate::model::secret::Foreign;
+use crate::net::sip::subscribe;
+use crate::pki;
+
+/// One line of input; unknown keys are ignored.
+#[derive(Deserialize)]
+struct Request {
+    channel: String,
+    method: Option<String>,
+    path: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    source: Option<String>,
+    dhcp: Option<Dhcp>,
+    subscribe: Option<String>,
+    peer_certificate_pem: Option<String>,
+    peer_certificate: Option<Names>,
+}
+
+#[derive(Deserialize)]
+struct Dhcp {
+    message: Option<String>,
+    chaddr: Option<String>,
+    giaddr: Option<String>,
+    #[serde(default)]
+    options: BTreeMap<String, Octets>,
+}
+
+#[derive(Deserialize)]
+struct Octets {
+    text: Option<String>,
+    hex: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    subject: String,
+    issuer: Option<String>,
+}
+
+/// Reads the manifests, or says every problem; the error is the exit code.
+pub(super) fn catalog(folders: &[PathBuf]) -> Result<Arc<Catalog>, u8> {
+    let files = load::read_folders(folders).map_err(|problem| {
+        say(&problem.to_string());
+        USAGE
+    })?;
+    let (catalog, problems) = Catalog::from_files(&files);
+    for problem in &problems {
+        say(&problem.to_string());
+    }
+    catalog.ok_or(USAGE)
+}
+
+/// Explains every line; an unreadable one becomes `{"error":…}` and exit code 1 at the end.
+pub(super) fn run(folders: &[PathBuf], input: impl BufRead, out: &mut impl Write) -> u8 {
+    let catalog = match catalog(folders) {
+        Ok(catalog) => catalog,
+        Err(code) => return code,
+    };
+    let mut code = 0;
+    for line in input.lines() {
+        let answer = line
+            .map_err(|error| error.to_string())
+            .and_then(|line| facts(&line));
+        let row = match answer {
+            Ok(facts) => shown(&explain(&facts, &catalog), &facts),
+            Err(error) => {
+                code = FAILED;
+                json!({ "error": error })
+            }
+        };
+        if writeln!(out, "{row}").is_err() {
+            return FAILED;
+        }
+    }
+    code
+}
+
+fn facts(line: &str) -> Result<Facts, String> {
+    let request: Request = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let channel = Channel::parse(&request.channel).ok_or_else(|| {
+        format!(
+            "channel `{}` is none of https, http, tftp, dhcp, sip-pnp",
+            request.channel
+        )
+    })?;
+    let target = target::parse(request.path.as_deref().unwrap_or("/").as_bytes())
+        .map_err(|error| format!("path: {error}"))?;
+    let mut facts = Facts::new(channel, target);
+    facts.method = match request.method.as_deref() {
+        Some("HEAD") => Method::Head,
+        None | Some(_) => Method::Get,
+    };
+    facts.headers = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), Foreign::new(value.as_bytes())))
+        .collect();
+    facts.host = request.headers.get("host").cloned();
+    facts.source = request.source.as_deref().and_then(|text| text.parse().ok());
+    facts.dhcp = request.dhcp.map(dhcp).transpose()?;
+    if let Some(message) = &request.subscribe {
+        facts.pnp = Some(
+            subscribe::parse(message.as_bytes()).map_err(|error| format!("subscribe: {error}"))?,
+        );
+    }
+    facts.certificate = certificate(
+        request.peer_certificate_pem.as_deref(),
+        request.peer_certificate,
+    )?;
+    Ok(facts)
+}
+
+fn dhcp(raw: Dhcp) -> Result<DhcpFacts, String> {
+    let mut options = BTreeMap::new();
+    for (code, octets) in raw.options {
+        let number: u8 = code
+            .parse()
+            .map_err(|_| format!("dhcp.options: `{code}` is no option"))?;
+        let bytes = match (octets.text, octets.hex) {
+            (Some(text), _) => text.into_bytes(),
+            (None, Some(hex)) => {
+                unhex(&hex).ok_or_else(|| format!("dhcp.options.{code}: `{hex}` is not hex"))?
+            }
+            (None, None) => return Err(format!("dhcp.options.{code}: say `text` or `hex`")),
+        };
+        options.insert(number, bytes);
+    }
+    Ok(DhcpFacts {
+        message: raw.message.unwrap_or_default(),
+        chaddr: raw.chaddr.as_deref().and_then(|text| Mac::parse(text).ok()),
+        options,
+        giaddr: raw.giaddr.as_deref().and_then(|text| text.parse().ok()),
+        port: None,
+    })
+}
+
+fn unhex(hex: &str) -> Option<Vec<u8>> {
+    let whole = hex.is_ascii() && hex.len().is_multiple_of(2);
+    let pair = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    if whole {
+        (0..hex.len()).step_by(2).map(pair).collect()
+    } else {
+        None
+    }
+}
+
+fn certificate(pem: Option<&str>, names: Option<Names>) -> Result<Option<PeerCertificate>, String> {
+    if let Some(pem) = pem {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|error| format!("peer_certificate_pem: {error}"))?;
+        let read = pki::peer_certificate(&der)
+            .map_err(|error| format!("peer_certificate_pem: {error}"))?;
+        return Ok(Some(read));
+    }
+    Ok(names.map(|names| PeerCertificate {
+        subject: pki::written_name(&names.subject),
+        issuer: names.issuer.as_deref().map(pki::written_name),
+        alternatives: Vec::new(),
+        fingerprint: None,
+        verified: Vec::new(),
+        own: false,
+        trouble: None,
+    }))
+}
+
+fn shown(explanation: &Explanation, facts: &Facts) -> Value {
+    let claims = &explanation.claims;
+    // No pointer is given while the base URL is the loopback default, so no option either.
+    let dhcp_options = facts.dhcp.as_ref().map(|_| json!({}));
+    json!({
+        "vendor": claims.vendor,
+        "family": claims.family,
+        "model": claims.model,
+        "mac": claims.mac.map(|mac| mac.to_string()),
+        "serial": claims.serial.as_ref().map(ToString::to_string),
+        "firmware": claims.firmware,
+        "assurance": explanation.assurance.as_str(),
+        "artefact": explanation.artefact,
+        "device": null,
+        "decision": explanation.decision,
+        "reason": explanation.reason,
+        "why": claims.why,
+        "dhcp_options": dhcp_options,
+    })
+}

@@ -1,0 +1,3 @@
+//! SIP PnP: a multicast SUBSCRIBE for `ua-profile` asks where the configuration is.
+
+pub mod subscribe;

@@ -1,0 +1,187 @@
+//! The manifests themselves: they load clean, each mistake is told with its place, a new vendor
+//! needs no Rust, and a changed pattern is noticed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dialtone::catalog::{Ask, Catalog, Files, HintKind, load};
+use dialtone::model::identity::Channel;
+
+fn ours() -> Files {
+    load::read_folders(&[PathBuf::from("profiles")]).expect("profiles/ is there")
+}
+
+fn with(path: &str, text: &str) -> Files {
+    let mut files = ours();
+    files.0.insert(path.to_owned(), text.as_bytes().to_vec());
+    files
+}
+
+#[test]
+fn our_manifests_load_without_a_problem() {
+    let (catalog, problems) = Catalog::from_files(&ours());
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(catalog.expect("a catalogue").vendors.len(), 3);
+}
+
+#[test]
+fn mistakes_are_told_all_at_once_with_their_place() {
+    fn check(path: &str, from: &str, to: &str, expect: &str) {
+        let text = fs::read_to_string(Path::new("profiles").join(path)).expect("the manifest");
+        assert!(text.contains(from), "{path} holds {from}");
+        let (catalog, problems) = Catalog::from_files(&with(path, &text.replacen(from, to, 1)));
+        assert!(catalog.is_none(), "{to}: it must not load");
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(
+            told.iter()
+                .any(|problem| problem.starts_with(path) && problem.contains(expect)),
+            "{told:?}"
+        );
+    }
+    let vendor = "yealink/vendor.toml";
+    let family = "yealink/sip-t4-t5/family.toml";
+    check(
+        vendor,
+        "default_family",
+        "defualt_family",
+        ":5: unknown field `defualt_family`",
+    );
+    check(vendor, "\"001565\"", "\"00156Z\"", "is no OUI");
+    check(vendor, "{ws}{mac}\"", "{ws}{mac:odd}\"", "there is no hole");
+    check(vendor, "= \"T46S\"", "= \"T46X\"", "which no family lists");
+    check(
+        family,
+        "reach = \"full\"",
+        "reach = \"most\"",
+        "is no word of the format",
+    );
+    check(family, "http = 404", "http = 418", "is no refusal");
+    check(
+        family,
+        "y{model@common}.cfg",
+        "y{model@commen}.cfg",
+        "there is no table",
+    );
+    check(
+        family,
+        "source = ",
+        "# source = ",
+        "`keep` without a source",
+    );
+    check(
+        family,
+        "fallback_of = \"boot\"",
+        "fallback_of = \"boat\"",
+        "names no artefact",
+    );
+    check(
+        family,
+        "stall_after = \"15m\"",
+        "stall_after = \"soon\"",
+        "is no time",
+    );
+    check(
+        family,
+        "\"T46S\",",
+        "\"T46S\", \"t-46s\",",
+        "is the same as",
+    );
+    check(
+        "yealink/vendor.toml",
+        "\"001565\"",
+        "\"000e08\"",
+        "is listed by cisco too",
+    );
+}
+
+#[test]
+fn a_new_vendor_is_a_folder_and_no_rust() {
+    let mut files = Files::default();
+    let vendor = r#"
+vendor = "acme"
+names = ["Acme"]
+default_family = "gear"
+[[recognise]]
+channel = "http"
+headers = { x-acme-serial = "{serial:[A-Z]{2}[0-9]{6}}" }
+[[recognise]]
+channel = "dhcp"
+options = { 124 = { enterprise = 9, text = "SN:{serial};PID:{model}" } }
+[table.number]
+"0042" = "G1"
+"#;
+    let family = r#"
+family = "gear"
+label = "Gear"
+reach = "full"
+models = ["G1", "G2"]
+asks = "once"
+[transport]
+first = ["http"]
+trusts = "none"
+after = "same"
+tls = "none"
+[sources]
+order = ["dhcp"]
+pin = false
+ceiling = "L1"
+[absent]
+means = "reset"
+[refusal]
+http = "close"
+tftp = "silence"
+[[artefact]]
+id = "config"
+kind = "device-config"
+paths = ["conf/{serial}_{model@number}.xml"]
+scope = "unit"
+format = "xml"
+"#;
+    files.0.insert("acme/vendor.toml".into(), vendor.into());
+    files
+        .0
+        .insert("acme/gear/family.toml".into(), family.into());
+    let (catalog, problems) = Catalog::from_files(&files);
+    let catalog = catalog.unwrap_or_else(|| panic!("{problems:?}"));
+    let headers = [("x-acme-serial".to_owned(), "AB123456".to_owned())];
+    let mut enterprise = vec![0, 0, 0, 9, 16];
+    enterprise.extend(b"SN:AB123456;PID:G2");
+    let options = BTreeMap::from([(124, enterprise)]);
+    let ask = Ask {
+        channel: Channel::Http,
+        path: Some("x/conf/AB123456_0042.xml"),
+        agent: None,
+        headers: &headers,
+        options: None,
+        pnp: None,
+        certificate: None,
+    };
+    let hints = catalog.hints(&ask);
+    assert_eq!(hints.len(), 2);
+    assert!(
+        hints
+            .iter()
+            .all(|hint| hint.serial.as_deref() == Some("AB123456") && hint.mac.is_none())
+    );
+    let path = hints
+        .iter()
+        .find(|hint| hint.kind == HintKind::Path)
+        .expect("the path speaks");
+    assert_eq!(
+        (path.model.as_deref(), path.artefact.as_deref()),
+        (Some("G1"), Some("config"))
+    );
+    let hints = catalog.hints(&Ask {
+        channel: Channel::Dhcp,
+        path: None,
+        headers: &[],
+        options: Some(&options),
+        ..ask
+    });
+    assert_eq!(hints.len(), 1);
+    assert_eq!(
+        (hints[0].model.as_deref(), hints[0].kind),
+        (Some("G2"), HintKind::Options(2))
+    );
+}
