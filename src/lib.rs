@@ -12,3 +12,4 @@ pub mod engine;
 pub mod model;
 pub mod net;
 pub mod pki;
+pub mod store;

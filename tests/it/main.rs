@@ -9,4 +9,6 @@
 
 mod explain;
 mod manifest;
+mod power_cut;
+mod store;
 mod tidy;
