@@ -2,9 +2,9 @@
 //!
 //! Typed rows come on top of it. A batch is whole or not at all, its preconditions are checked in
 //! the same step, and `Now` returns only after the disk has it. Engines are one enum, so that a
-//! second kind of store can join. It knows `model`, never `engine`.
+//! second kind of store can join. redb was one: the power-cut test found acknowledged writes gone
+//! (`docs/progress.md`), so it is not offered. It knows `model`, never `engine`.
 
-mod redb_engine;
 mod sled_engine;
 mod writer;
 
@@ -14,7 +14,6 @@ use std::sync::Arc;
 /// Which engine keeps the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Redb,
     Sled,
 }
 
@@ -65,7 +64,6 @@ pub struct Row {
 /// The engine under the writer.
 #[derive(Debug)]
 enum Engine {
-    Redb(redb_engine::Redb),
     Sled(sled_engine::Sled),
 }
 
@@ -81,7 +79,6 @@ impl Store {
     pub fn open(dir: &Path, kind: Kind, cache: u64) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
         let engine = match kind {
-            Kind::Redb => Engine::Redb(redb_engine::Redb::open(dir, cache)?),
             Kind::Sled => Engine::Sled(sled_engine::Sled::open(dir, cache)?),
         };
         let engine = Arc::new(engine);
@@ -105,7 +102,6 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Row>, StoreError> {
         match &*self.engine {
-            Engine::Redb(redb) => redb.scan(prefix, after, most),
             Engine::Sled(sled) => sled.scan(prefix, after, most),
         }
     }
@@ -128,14 +124,12 @@ impl Store {
 impl Engine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self {
-            Self::Redb(redb) => redb.get(key),
             Self::Sled(sled) => sled.get(key),
         }
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         match self {
-            Self::Redb(redb) => redb.apply(batch),
             Self::Sled(sled) => sled.apply(batch),
         }
     }
@@ -143,7 +137,6 @@ impl Engine {
     /// Returns when all that was applied is on the disk.
     fn sync(&self) -> Result<(), StoreError> {
         match self {
-            Self::Redb(redb) => redb.sync(),
             Self::Sled(sled) => sled.sync(),
         }
     }

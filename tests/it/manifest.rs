@@ -6,7 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dialtone::catalog::{Ask, Catalog, Files, HintKind, load};
+use dialtone::engine::facts::{DhcpFacts, Facts, Target};
+use dialtone::engine::identify::claims;
+use dialtone::model::certificate::{Name, PeerCertificate};
 use dialtone::model::identity::Channel;
+use dialtone::model::secret::Foreign;
+use proptest::prelude::*;
 
 fn ours() -> Files {
     load::read_folders(&[PathBuf::from("profiles")]).expect("profiles/ is there")
@@ -184,4 +189,48 @@ format = "xml"
         (hints[0].model.as_deref(), hints[0].kind),
         (Some("G2"), HintKind::Options(2))
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any bytes as path, agent, header, option or subject: claims, and never a panic.
+    #[test]
+    fn no_request_makes_a_panic(
+        path in ".{0,80}",
+        agent in proptest::collection::vec(any::<u8>(), 0..200),
+        header in proptest::collection::vec(any::<u8>(), 0..80),
+        option in proptest::collection::vec(any::<u8>(), 0..80),
+        code in any::<u8>(),
+        subject in ".{0,80}",
+    ) {
+        static CATALOG: std::sync::OnceLock<std::sync::Arc<Catalog>> = std::sync::OnceLock::new();
+        let catalog = CATALOG.get_or_init(|| Catalog::from_files(&ours()).0.expect("it loads"));
+        for channel in [Channel::Http, Channel::Https, Channel::Tftp, Channel::Dhcp, Channel::SipPnp] {
+            let target = Target { path: path.clone(), ..Target::default() };
+            let mut facts = Facts::new(channel, target);
+            facts.headers = vec![
+                ("user-agent".to_owned(), Foreign::new(&agent)),
+                ("x-arista-systemmac".to_owned(), Foreign::new(&header)),
+            ];
+            let options = BTreeMap::from([(60, option.clone()), (code, option.clone())]);
+            facts.dhcp = Some(DhcpFacts { options, ..DhcpFacts::default() });
+            facts.certificate = Some(PeerCertificate {
+                subject: Name(vec![("CN".to_owned(), subject.clone()), ("L".to_owned(), subject.clone())]),
+                issuer: None,
+                alternatives: Vec::new(),
+                fingerprint: None,
+                verified: Vec::new(),
+                own: false,
+                trouble: None,
+            });
+            let claimed = claims(&facts, catalog);
+            prop_assert!(claimed.conflict.is_none() || claimed.mac.is_none());
+        }
+    }
+
+    #[test]
+    fn no_certificate_makes_a_panic(der in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(dialtone::pki::peer_certificate(&der).is_err());
+    }
 }

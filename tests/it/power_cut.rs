@@ -48,7 +48,7 @@ fn f3_a_power_cut_loses_nothing_that_was_acknowledged() {
             run(&["mkfs.ext4", "-q", "-F", image]);
             run(&["mount", "-o", "loop", image, at]);
             let store = mounted.join("store");
-            let mut child = writer(&store, kind);
+            let mut child = writer(&store);
             let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
             let mut acknowledged = Vec::new();
             while acknowledged.len() < 1 + (seed * 97) % 400 {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use dialtone::store::{Batch, Durability, Kind, MOST, Store, StoreError};
 
-pub(crate) const KINDS: [Kind; 2] = [Kind::Sled, Kind::Redb];
+pub(crate) const KINDS: [Kind; 1] = [Kind::Sled];
 
 pub(crate) fn open(dir: &Path, kind: Kind) -> Store {
     Store::open(dir, kind, 8 << 20).expect("the store opens")
@@ -123,11 +123,10 @@ fn f6_a_store_that_cannot_be_had_says_why() {
 }
 
 /// Runs a writer in a process of its own; it prints each key after its commit was acknowledged.
-pub(crate) fn writer(dir: &Path, kind: Kind) -> std::process::Child {
+pub(crate) fn writer(dir: &Path) -> std::process::Child {
     Command::new(std::env::current_exe().expect("this binary"))
         .args(["--exact", "store::child_writer", "--nocapture"])
         .env("DIALTONE_TEST_WRITER", dir)
-        .env("DIALTONE_TEST_KIND", format!("{kind:?}"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -141,12 +140,7 @@ fn child_writer() {
     let Some(dir) = std::env::var_os("DIALTONE_TEST_WRITER") else {
         return;
     };
-    let kind = if std::env::var("DIALTONE_TEST_KIND").as_deref() == Ok("Redb") {
-        Kind::Redb
-    } else {
-        Kind::Sled
-    };
-    let store = open(Path::new(&dir), kind);
+    let store = open(Path::new(&dir), Kind::Sled);
     runtime().block_on(async {
         let tasks: Vec<_> = (0..8)
             .map(|task| {
@@ -206,7 +200,7 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     for kind in KINDS {
         for seed in 0..5_usize {
             let dir = tempfile::tempdir().expect("a folder");
-            let mut child = writer(dir.path(), kind);
+            let mut child = writer(dir.path());
             let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
             let mut acknowledged = Vec::new();
             while acknowledged.len() < 20 + seed * 37 {
