@@ -2,12 +2,14 @@
 //!
 //! Layers, imports go down only (`tests/it/tidy.rs` fails on an upward one): `model` holds the
 //! words; `catalog` turns `profiles/` into an immutable catalogue; `engine` decides, purely; `pki`
-//! reads certificates; `net` decodes protocols; `cli` is the command line. `docs/progress.md` says
+//! holds our own CA and reads certificates;
+//! `store` is the durable floor; `net` has the listeners for devices; `cli` is the command line. `docs/progress.md` says
 //! what stands and what is still to come.
 
 pub mod answer;
 pub mod catalog;
 pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod model;
 pub mod net;

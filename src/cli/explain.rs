@@ -168,9 +168,7 @@ fn certificate(pem: Option<&str>, names: Option<Names>) -> Result<Option<PeerCer
     if let Some(pem) = pem {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|error| format!("peer_certificate_pem: {error}"))?;
-        let read = pki::peer_certificate(&der)
-            .map_err(|error| format!("peer_certificate_pem: {error}"))?;
-        return Ok(Some(read));
+        return Ok(Some(pki::read(&der)));
     }
     Ok(names.map(|names| PeerCertificate {
         subject: pki::written_name(&names.subject),

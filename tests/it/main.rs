@@ -8,6 +8,7 @@
 )]
 
 mod explain;
+mod http;
 mod manifest;
 mod power_cut;
 mod store;

@@ -1,0 +1,148 @@
+//! The configuration file: text → raw keys → [`Config`].
+//!
+//! Owns the keys of contract section 2, their defaults, and what is said about a wrong one. Knows
+//! neither the store nor a listener. Paths are taken as written: relative ones belong to the
+//! working directory, as the shell's do.
+//!
+//! A key whose part is not in this version is known here, so that it is told apart from a typing
+//! error: any other value than "off" is a `not-built` problem, never taken in silence.
+
+mod problem;
+mod raw;
+mod reader;
+mod resolve;
+pub mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use self::problem::{Kind, Problem};
+use self::raw::RawConfig;
+use self::reader::{Reader, Source};
+use crate::model::site::{Pbx, Site, Waiver};
+
+/// The word that stands for the vendor folders inside the binary, in `profiles` and
+/// `firmware_policies`.
+pub const BUILTIN: &str = "builtin:";
+
+/// What the server goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Store, own CA, keys, socket.
+    pub data: PathBuf,
+    /// Earlier ones win.
+    pub profiles: Vec<Folder>,
+    pub firmware_policies: Vec<Folder>,
+    pub certs: Folder,
+    /// Base URLs with a trailing `/`; `None`: from the first address as bound.
+    pub public_url: Option<String>,
+    pub public_http_url: Option<String>,
+    pub public_tftp: Option<String>,
+    /// Lower case.
+    pub public_aliases: Vec<String>,
+    /// A reload publishes what changed.
+    pub auto_publish: bool,
+    /// `sled:NAME` or `redb:NAME`, under `data`.
+    pub store_url: String,
+    pub listen: Listen,
+    pub certificates: Vec<CertificateFiles>,
+    pub sites: Vec<Site>,
+    pub waivers: Vec<Waiver>,
+    pub pbxs: Vec<Pbx>,
+}
+
+/// A folder of data files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// The copy inside the binary.
+    Builtin,
+    /// Nobody named it: where it is not there, the copy inside the binary stands in.
+    Default(PathBuf),
+    /// Named in the file: it must be there.
+    Named(PathBuf),
+}
+
+/// Addresses of each door; empty is off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listen {
+    pub https: Vec<SocketAddr>,
+    pub http: Vec<SocketAddr>,
+    pub admin: Vec<SocketAddr>,
+}
+
+/// A server certificate that somebody else issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Default for Config {
+    /// What holds without a file.
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("data"),
+            profiles: vec![Folder::Default(PathBuf::from("profiles"))],
+            firmware_policies: vec![Folder::Default(PathBuf::from("firmware-policies"))],
+            certs: Folder::Default(PathBuf::from("certs")),
+            public_url: None,
+            public_http_url: None,
+            public_tftp: None,
+            public_aliases: Vec::new(),
+            auto_publish: true,
+            store_url: "sled:store".to_owned(),
+            listen: Listen {
+                https: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
+                http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+                admin: vec![SocketAddr::from(([127, 0, 0, 1], 8470))],
+            },
+            certificates: Vec::new(),
+            sites: Vec::new(),
+            waivers: Vec::new(),
+            pbxs: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file. Every problem in it is told at once.
+    pub fn read(file: &Path) -> Result<Self, Vec<Problem>> {
+        let shown = file.display().to_string();
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&shown, &text),
+            Err(error) => Err(vec![Problem {
+                file: shown,
+                line: None,
+                kind: Kind::Unreadable,
+                what: format!("cannot be read: {error}"),
+                hint: String::new(),
+            }]),
+        }
+    }
+
+    /// Reads the text of a file; `file` is only named in problems.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let source = Source::new(file, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = source.line(error.span().map_or(0, |span| span.start));
+            let what = error.message().replace('\n', "; ");
+            source.tell(line, Kind::WrongValue, what, "this is not TOML");
+        }
+        let raw = RawConfig::read(Reader::new(&source, table.get_ref()));
+        let config = resolve::config(&source, raw);
+        let problems = source.into_problems();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The socket of the verbs.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.data.join("admin.sock")
+    }
+}

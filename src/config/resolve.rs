@@ -1,0 +1,471 @@
+//! Raw keys → [`Config`]: defaults filled in, texts parsed, parts that are not built refused.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::problem::Kind;
+use super::raw::{RawBackup, RawConfig, RawDhcp, RawPbx, RawSite, RawSubnet, RawWaiver};
+use super::reader::{At, Source, nearest};
+use super::{BUILTIN, CertificateFiles, Config, Folder, Listen, values};
+use crate::model::site::{Corroborate, Pbx, Site, Waiver};
+
+type Text = Option<At<String>>;
+type Texts = Option<At<Vec<At<String>>>>;
+
+/// Tells problems to `source`; where there is one, the default stands in so that the rest is
+/// looked at too.
+pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
+    let tell = Tell(source);
+    let standard = Config::default();
+    let listen = Listen {
+        https: tell.addresses("listen.https", raw.listen.https, standard.listen.https),
+        http: tell.addresses("listen.http", raw.listen.http, standard.listen.http),
+        admin: tell.addresses("listen.admin", raw.listen.admin, standard.listen.admin),
+    };
+    for (key, list) in [
+        ("listen.tftp", &raw.listen.tftp),
+        ("listen.sip_pnp", &raw.listen.sip_pnp),
+        ("listen.field", &raw.listen.field),
+        ("listen.trusted_proxies", &raw.listen.trusted_proxies),
+    ] {
+        tell.only_empty(key, list.as_ref());
+    }
+    tell.dhcp(&raw.dhcp);
+    tell.backup(&raw.backup);
+    if let Some(size) = raw.max_blksize.filter(|size| size.value != 1468) {
+        tell.not_built(size.line, "tftp.max_blksize", "leave it at 1468");
+    }
+    if let Some(rotate) = raw.rotate_on_swap.filter(|rotate| !rotate.value) {
+        tell.not_built(rotate.line, "policy.rotate_on_swap = false", "leave it out");
+    }
+    tell.crl(raw.crl);
+    tell.unique("site", raw.sites.iter().map(|site| (site.line, &site.name)));
+    tell.unique("pbx", raw.pbxs.iter().map(|pbx| (pbx.line, &pbx.name)));
+    let sites: Vec<Site> = raw
+        .sites
+        .into_iter()
+        .filter_map(|site| tell.site(site))
+        .collect();
+    let pbxs: Vec<Pbx> = raw
+        .pbxs
+        .into_iter()
+        .filter_map(|pbx| tell.pbx(pbx))
+        .collect();
+    Config {
+        data: path_or(raw.data, standard.data),
+        profiles: tell.folders("profiles", raw.profiles, standard.profiles),
+        firmware_policies: tell.folders(
+            "firmware_policies",
+            raw.firmware_policies,
+            standard.firmware_policies,
+        ),
+        certs: raw.certs.map_or(standard.certs, |text| folder(&text.value)),
+        public_url: tell.base_url("public_url", raw.public_url, "https"),
+        public_http_url: tell.base_url("public_http_url", raw.public_http_url, "http"),
+        public_tftp: tell.optional("public_tftp", raw.public_tftp, values::host),
+        public_aliases: tell.each("public_aliases", raw.public_aliases, values::host),
+        auto_publish: raw.auto_publish.is_none_or(|at| at.value),
+        store_url: tell.store_url(raw.store_url, standard.store_url),
+        listen,
+        certificates: raw
+            .tls
+            .into_iter()
+            .filter_map(|certificate| {
+                let chain = tell.needed(
+                    "tls.certificate",
+                    "chain_file",
+                    certificate.line,
+                    certificate.chain_file,
+                );
+                let key = tell.needed(
+                    "tls.certificate",
+                    "key_file",
+                    certificate.line,
+                    certificate.key_file,
+                );
+                Some(CertificateFiles {
+                    chain: PathBuf::from(chain?),
+                    key: PathBuf::from(key?),
+                })
+            })
+            .collect(),
+        sites,
+        waivers: raw
+            .waivers
+            .into_iter()
+            .filter_map(|waiver| tell.waiver(waiver))
+            .collect(),
+        pbxs,
+    }
+}
+
+fn path_or(text: Text, standard: PathBuf) -> PathBuf {
+    text.map_or(standard, |at| PathBuf::from(at.value))
+}
+
+fn folder(text: &str) -> Folder {
+    if text == BUILTIN {
+        Folder::Builtin
+    } else {
+        Folder::Named(PathBuf::from(text))
+    }
+}
+
+struct Tell<'s, 't>(&'s Source<'t>);
+
+impl Tell<'_, '_> {
+    fn wrong(&self, line: u32, what: impl Display) {
+        self.0.tell(line, Kind::WrongValue, what.to_string(), "");
+    }
+
+    fn not_built(&self, line: u32, key: &str, hint: &str) {
+        let what = format!("{key} is not built yet in this version");
+        self.0.tell(line, Kind::NotBuilt, what, hint);
+    }
+
+    fn only_empty(&self, key: &str, list: Option<&At<Vec<At<String>>>>) {
+        if let Some(list) = list.filter(|list| !list.value.is_empty()) {
+            self.not_built(list.line, key, "set it to [] or leave it out");
+        }
+    }
+
+    /// An absent or empty text is `None`.
+    fn optional<T>(
+        &self,
+        key: &str,
+        text: Text,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = text.filter(|text| !text.value.is_empty())?;
+        match parse(&text.value) {
+            Ok(value) => Some(value),
+            Err(what) => {
+                self.wrong(text.line, format!("{key}: {what}"));
+                None
+            }
+        }
+    }
+
+    fn base_url(&self, key: &str, text: Text, scheme: &str) -> Option<String> {
+        self.optional(key, text, |url| values::base_url(url, scheme))
+    }
+
+    fn each<T>(&self, key: &str, list: Texts, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let items = list.map(|at| at.value).unwrap_or_default();
+        let mut good = Vec::new();
+        for item in items {
+            match parse(&item.value) {
+                Ok(value) => good.push(value),
+                Err(what) => self.wrong(item.line, format!("{key}: {what}")),
+            }
+        }
+        good
+    }
+
+    fn addresses(&self, key: &str, list: Texts, standard: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        match list {
+            Some(list) => self.each(key, Some(list), values::listen_address),
+            None => standard,
+        }
+    }
+
+    fn folders(&self, key: &str, list: Texts, standard: Vec<Folder>) -> Vec<Folder> {
+        let Some(list) = list else { return standard };
+        if list.value.is_empty() {
+            let what = format!("{key} names no folder");
+            let hint = format!("leave it out, or use {BUILTIN:?} for what is inside the binary");
+            self.0.tell(list.line, Kind::WrongValue, what, &hint);
+        }
+        list.value.iter().map(|at| folder(&at.value)).collect()
+    }
+
+    fn needed(&self, table: &str, key: &str, line: u32, text: Text) -> Option<String> {
+        let text = text.filter(|text| !text.value.is_empty());
+        if text.is_none() {
+            self.wrong(line, format!("this {table} has no {key}"));
+        }
+        text.map(|text| text.value)
+    }
+
+    fn word<'a>(&self, key: &str, text: Text, words: &[&'a str], standard: &'a str) -> &'a str {
+        let Some(text) = text else { return standard };
+        if let Some(word) = words.iter().find(|word| **word == text.value) {
+            return word;
+        }
+        let what = format!("{key} is one of {}, not {:?}", words.join(", "), text.value);
+        let hint = nearest(&text.value, words)
+            .map(|near| format!("did you mean {near:?}?"))
+            .unwrap_or_default();
+        self.0.tell(text.line, Kind::WrongValue, what, &hint);
+        standard
+    }
+
+    fn unique<'a>(&self, kind: &str, names: impl Iterator<Item = (u32, &'a Text)>) {
+        let mut seen = BTreeSet::new();
+        for (line, name) in names {
+            let Some(name) = name.as_ref().map(|at| at.value.as_str()) else {
+                continue;
+            };
+            if !seen.insert(name) {
+                self.wrong(line, format!("a second [[{kind}]] with the name {name:?}"));
+            }
+        }
+    }
+
+    fn store_url(&self, text: Text, standard: String) -> String {
+        let Some(text) = text else { return standard };
+        let (engine, name) = text.value.split_once(':').unwrap_or((&text.value, ""));
+        match engine {
+            "sled" | "redb" => match values::name(name) {
+                Ok(_) => return text.value,
+                Err(what) => self.wrong(text.line, format!("store.url: {what}")),
+            },
+            "postgres" | "postgresql" => {
+                self.not_built(
+                    text.line,
+                    "store.url = \"postgres:…\"",
+                    "use \"sled:store\"",
+                );
+            }
+            other => self.wrong(
+                text.line,
+                format!("store.url: no engine {other:?}; it is sled:NAME or redb:NAME"),
+            ),
+        }
+        standard
+    }
+
+    fn crl(&self, text: Text) {
+        let line = text.as_ref().map_or(1, |text| text.line);
+        let word = self.word(
+            "policy.crl",
+            text,
+            &["best-effort", "require"],
+            "best-effort",
+        );
+        if word == "require" {
+            self.not_built(line, "policy.crl = \"require\"", "use \"best-effort\"");
+        }
+    }
+
+    fn site(&self, raw: RawSite) -> Option<Site> {
+        let given = self.needed("site", "name", raw.line, raw.name);
+        let name = match values::name(&given?) {
+            Ok(name) => name,
+            Err(what) => {
+                self.wrong(raw.line, format!("site.name: {what}"));
+                return None;
+            }
+        };
+        let corroborate = self.word(
+            "site.corroborate",
+            raw.corroborate,
+            &["lease", "prefix"],
+            "lease",
+        );
+        Some(Site {
+            name,
+            prefixes: self.each("site.prefixes", raw.prefixes, prefix),
+            timezone: self
+                .optional("site.timezone", raw.timezone, values::timezone)
+                .unwrap_or_else(|| "UTC".to_owned()),
+            nat: raw.nat.is_some_and(|at| at.value),
+            expect: raw.expect.map_or(0, |at| at.value),
+            corroborate: if corroborate == "prefix" {
+                Corroborate::Prefix
+            } else {
+                Corroborate::Lease
+            },
+            keys_at_l2: raw.keys_at_l2.is_some_and(|at| at.value),
+            public_url: self.base_url("site.public_url", raw.public_url, "https"),
+            public_http_url: self.base_url("site.public_http_url", raw.public_http_url, "http"),
+            public_tftp: self.optional("site.public_tftp", raw.public_tftp, values::host),
+            change_window: self
+                .optional(
+                    "site.change_window",
+                    raw.change_window,
+                    values::change_window,
+                )
+                .unwrap_or_default(),
+            version: 0,
+        })
+    }
+
+    fn waiver(&self, raw: RawWaiver) -> Option<Waiver> {
+        let site = self.needed("waiver", "site", raw.line, raw.site);
+        let why = self.needed("waiver", "why", raw.line, raw.why);
+        let until = self.needed("waiver", "until", raw.line, raw.until);
+        let models = self.each("waiver.models", raw.models, |model| Ok(model.to_owned()));
+        if models.is_empty() {
+            self.wrong(raw.line, "this waiver names no models; [\"*\"] means all");
+        }
+        if raw.allow.is_none() {
+            self.wrong(raw.line, "this waiver has no allow");
+        }
+        self.word(
+            "waiver.allow",
+            raw.allow,
+            &["credential-over-plain"],
+            "credential-over-plain",
+        );
+        let until: Timestamp = match values::until(&until?) {
+            Ok(at) => at,
+            Err(what) => {
+                self.wrong(raw.line, format!("waiver.until: {what}"));
+                return None;
+            }
+        };
+        Some(Waiver {
+            site: site?,
+            models,
+            until,
+            why: why?,
+        })
+    }
+
+    fn pbx(&self, raw: RawPbx) -> Option<Pbx> {
+        let kinds = ["none", "kamailio-rpc", "asterisk-ami", "freeswitch-esl"];
+        let kind = self.word("pbx.kind", raw.kind, &kinds, "none");
+        if kind != "none" {
+            self.not_built(raw.line, &format!("pbx.kind = {kind:?}"), "use \"none\"");
+        }
+        for (key, text) in [
+            ("pbx.registrar_url", raw.registrar_url),
+            ("pbx.user", raw.user),
+            ("pbx.password_file", raw.password_file),
+        ] {
+            if let Some(text) = text.filter(|text| !text.value.is_empty()) {
+                self.not_built(text.line, key, "leave it out");
+            }
+        }
+        let name = self.needed("pbx", "name", raw.line, raw.name);
+        let server = self.needed("pbx", "sip_server", raw.line, raw.sip_server);
+        let transport = raw.transport.is_some();
+        let word = self.word(
+            "pbx.transport",
+            raw.transport,
+            &["udp", "tcp", "tls"],
+            "udp",
+        );
+        Some(Pbx {
+            name: name?,
+            sip_server: server?,
+            backup: filled(raw.backup),
+            outbound_proxy: filled(raw.outbound_proxy),
+            transport: transport.then(|| word.to_owned()),
+            srtp: raw.srtp.is_some_and(|at| at.value),
+            sites: self.each("pbx.sites", raw.sites, values::name),
+        })
+    }
+
+    /// DHCP is not built: with `mode = "off"` its keys are looked at and count for nothing.
+    fn dhcp(&self, raw: &RawDhcp) {
+        let line = raw.mode.as_ref().map_or(1, |mode| mode.line);
+        let modes = ["off", "server", "observe", "inform"];
+        let mode = self.word("dhcp.mode", raw.mode.clone(), &modes, "off");
+        if mode != "off" {
+            let key = format!("dhcp.mode = {mode:?}");
+            self.not_built(
+                line,
+                &key,
+                "use \"off\", and your own DHCP server for the pointer",
+            );
+        }
+        let serve = ["all", "known", "known-and-recognised"];
+        self.word(
+            "dhcp.serve",
+            raw.serve.clone(),
+            &serve,
+            "known-and-recognised",
+        );
+        self.each("dhcp.relays", raw.relays.clone(), address);
+        self.each("dhcp.allow_other", raw.allow_other.clone(), address);
+        for subnet in &raw.subnets {
+            self.subnet(subnet);
+        }
+    }
+
+    fn subnet(&self, raw: &RawSubnet) {
+        if raw.subnet.is_none() {
+            self.wrong(raw.line, "this dhcp.subnet has no subnet");
+        }
+        self.optional("dhcp.subnet.subnet", raw.subnet.clone(), prefix);
+        self.each("dhcp.subnet.pools", raw.pools.clone(), range);
+        self.each("dhcp.subnet.exclude", raw.exclude.clone(), |text| {
+            address(text).map(|_| ()).or_else(|_| range(text))
+        });
+        self.optional("dhcp.subnet.router", raw.router.clone(), address);
+        self.each("dhcp.subnet.dns", raw.dns.clone(), address);
+        self.each("dhcp.subnet.ntp", raw.ntp.clone(), address);
+        self.optional("dhcp.subnet.domain", raw.domain.clone(), values::host);
+        self.optional(
+            "dhcp.subnet.lease_time",
+            raw.lease_time.clone(),
+            values::duration,
+        );
+        self.optional("dhcp.subnet.site", raw.site.clone(), values::name);
+        for (code, at) in &raw.options {
+            if !code
+                .parse::<u8>()
+                .is_ok_and(|code| (1..=254).contains(&code))
+            {
+                self.wrong(
+                    at.line,
+                    format!("dhcp.subnet.options: {code:?} is no option code"),
+                );
+            }
+        }
+    }
+
+    fn backup(&self, raw: &RawBackup) {
+        if let Some(to) = raw.to.as_ref().filter(|to| !to.value.is_empty()) {
+            self.not_built(
+                to.line,
+                "backup.to",
+                "call `dialtone backup FILE` from a timer",
+            );
+        }
+        self.optional("backup.every", raw.every.clone(), values::duration);
+        if let Some(keep) = raw.keep.as_ref().filter(|keep| keep.value == 0) {
+            self.wrong(keep.line, "backup.keep is at least 1");
+        }
+    }
+}
+
+fn filled(text: Text) -> Option<String> {
+    text.map(|at| at.value).filter(|text| !text.is_empty())
+}
+
+fn prefix(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a prefix such as 10.99.0.0/16"))?;
+    if net.trunc() == net {
+        Ok(net)
+    } else {
+        Err(format!("{text:?} has host bits; it means {}", net.trunc()))
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address"))
+}
+
+fn range(text: &str) -> Result<(), String> {
+    let good = text.split_once('-').is_some_and(|(from, to)| {
+        matches!((address(from.trim()), address(to.trim())), (Ok(from), Ok(to)) if from <= to)
+    });
+    if good {
+        Ok(())
+    } else {
+        Err(format!(
+            "{text:?} is not a range such as 10.99.10.0-10.99.99.255"
+        ))
+    }
+}

@@ -1,0 +1,75 @@
+//! The device plane's numbers, in one place.
+
+use std::time::Duration;
+
+/// Limits of the HTTP and HTTPS listeners. Every listener shares one set.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest request head, request line and last CRLF included, in octets.
+    pub head: usize,
+    /// The longest request line, in octets.
+    pub line: usize,
+    /// The most header fields.
+    pub headers: usize,
+    /// From `accept` to the end of the TLS handshake.
+    pub handshake_time: Duration,
+    /// TLS handshakes at work at once. A permit is taken when the ClientHello is there, so that
+    /// silent sockets hold none.
+    pub handshakes: usize,
+    /// From the connection's start (or the handshake's end) to the first octet of a request.
+    pub first_byte: Duration,
+    /// From a head's first octet to its last.
+    pub head_time: Duration,
+    /// How long the core may take to decide.
+    pub answer_time: Duration,
+    /// How long a response may take however slow the reader is.
+    pub response_grace: Duration,
+    /// Octets a second that a reader must take beyond the grace.
+    pub response_rate: u64,
+    /// Between two requests of a connection.
+    pub idle: Duration,
+    /// Requests of one connection; the last is answered with `Connection: close`.
+    pub requests: u32,
+    /// How long unacknowledged octets are kept before the kernel gives a peer up.
+    pub vanished: Duration,
+    /// Connections of one address (IPv6: of one /64) that no site claims.
+    pub per_address: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Of these, the share in percent that addresses outside every site may fill.
+    pub strangers_percent: usize,
+    /// How long requests at work may take after the first signal to stop.
+    pub drain: Duration,
+    /// How much is thrown away after a refused head, so that the refusal is not lost to a reset.
+    pub linger_bytes: usize,
+    pub linger_time: Duration,
+    /// Pause after `accept` found no free file descriptor, doubled up to one second.
+    pub accept_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: 16 * 1024,
+            line: 8 * 1024,
+            headers: 100,
+            handshake_time: Duration::from_secs(10),
+            handshakes: 512,
+            first_byte: Duration::from_secs(10),
+            head_time: Duration::from_secs(10),
+            answer_time: Duration::from_secs(30),
+            response_grace: Duration::from_secs(20),
+            response_rate: 2 * 1024,
+            idle: Duration::from_secs(30),
+            requests: 1000,
+            vanished: Duration::from_secs(30),
+            per_address: 64,
+            connections: 8192,
+            strangers_percent: 75,
+            drain: Duration::from_secs(30),
+            linger_bytes: 256 * 1024,
+            linger_time: Duration::from_secs(2),
+            accept_pause: Duration::from_millis(50),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Vendors' anchors and the judgement on a chain.
+//!
+//! An anchor counts only with its origin: a `SOURCE` file beside it that names its SHA-256
+//! fingerprint (trust.md section 1), or a record in the store that a person confirmed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, RootCertStore};
+
+use super::certificate::{fingerprint, malformed, parse, weak_link};
+use crate::model::certificate::{Name, PeerCertificate};
+use crate::model::identity::Digest;
+
+/// The largest file that is read as a certificate.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// One anchor that is loaded.
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    /// The vendor's folder name.
+    pub vendor: String,
+    pub subject: Name,
+    pub fingerprint: Digest,
+    pub not_after: Timestamp,
+    /// The file, or `store`.
+    pub from: String,
+}
+
+/// Why a file under `certs/` was not loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchorProblem {
+    pub file: PathBuf,
+    pub what: String,
+}
+
+/// Immutable: a reload builds a new one.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    vendors: BTreeMap<String, Judge>,
+    own: Option<Judge>,
+    listed: Vec<Anchor>,
+}
+
+#[derive(Debug)]
+struct Judge(Arc<dyn ClientCertVerifier>);
+
+/// What one judge said.
+enum Verdict {
+    Verified,
+    /// It would be, at another time.
+    Expired,
+    NotYetValid,
+    BadSignature,
+    NoAnchor,
+}
+
+impl Anchors {
+    /// Reads `certs/<vendor>/*.{pem,crt,der,cer}` and adds `stored`, pairs of a vendor and a DER
+    /// certificate. `own` is our own CA. A folder that is not there is an empty one.
+    pub fn load(
+        folder: &Path,
+        stored: &[(String, Vec<u8>)],
+        own: Option<&[u8]>,
+    ) -> (Self, Vec<AnchorProblem>) {
+        let mut problems = Vec::new();
+        let mut found: Vec<(String, Vec<u8>, String)> = Vec::new();
+        for vendor in sorted(folder) {
+            let name = vendor.file_name().unwrap_or_default().to_string_lossy();
+            if vendor.is_dir() && !name.starts_with('.') {
+                read_vendor(&vendor, &name, &mut found, &mut problems);
+            }
+        }
+        for (vendor, der) in stored {
+            found.push((vendor.clone(), der.clone(), "store".to_owned()));
+        }
+        let mut anchors = Self::default();
+        let mut roots: BTreeMap<String, RootCertStore> = BTreeMap::new();
+        for (vendor, der, from) in found {
+            let Some(parsed) = parse(&der) else {
+                problems.push(AnchorProblem::new(
+                    &from,
+                    "not a certificate that can be read",
+                ));
+                continue;
+            };
+            let store = roots
+                .entry(vendor.clone())
+                .or_insert_with(RootCertStore::empty);
+            if let Err(error) = store.add(CertificateDer::from_slice(&der)) {
+                problems.push(AnchorProblem::new(&from, &format!("no anchor: {error}")));
+                continue;
+            }
+            anchors.listed.push(Anchor {
+                vendor,
+                subject: parsed.peer.subject,
+                fingerprint: fingerprint(&der),
+                not_after: Timestamp::from_second(parsed.valid.1).unwrap_or(Timestamp::MAX),
+                from,
+            });
+        }
+        for (vendor, store) in roots {
+            if let Some(judge) = Judge::new(store) {
+                anchors.vendors.insert(vendor, judge);
+            }
+        }
+        if let Some(der) = own {
+            let mut store = RootCertStore::empty();
+            match store.add(CertificateDer::from_slice(der)) {
+                Ok(()) => anchors.own = Judge::new(store),
+                Err(error) => problems.push(AnchorProblem::new("own CA", &error.to_string())),
+            }
+        }
+        (anchors, problems)
+    }
+
+    /// What is loaded, by vendor.
+    pub fn listed(&self) -> &[Anchor] {
+        &self.listed
+    }
+
+    /// Whether this vendor has an anchor, so that its units can reach L3.
+    pub fn has(&self, vendor: &str) -> bool {
+        self.vendors.contains_key(vendor)
+    }
+
+    /// Says what the certificate that a peer proved to hold is worth at `now`. `chain` is as
+    /// sent, the peer's own first. `None` where it is empty.
+    pub fn judge(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Option<PeerCertificate> {
+        let (leaf, above) = chain.split_first()?;
+        let Some(parsed) = parse(leaf) else {
+            return Some(malformed(leaf));
+        };
+        let mut peer = parsed.peer;
+        if parsed.weak || above.iter().any(weak_link) {
+            peer.trouble = Some("weak".to_owned());
+            return Some(peer);
+        }
+        let mut trouble = if parsed.self_issued {
+            Verdict::BadSignature
+        } else {
+            Verdict::NoAnchor
+        };
+        let mut seen = |verdict: Verdict| match verdict {
+            Verdict::Verified => true,
+            Verdict::Expired | Verdict::NotYetValid | Verdict::BadSignature => {
+                trouble = verdict;
+                false
+            }
+            Verdict::NoAnchor => false,
+        };
+        for (vendor, judge) in &self.vendors {
+            if seen(judge.verdict(leaf, above, now, parsed.valid)) {
+                peer.verified.push(vendor.clone());
+            }
+        }
+        if let Some(judge) = &self.own {
+            peer.own = seen(judge.verdict(leaf, above, now, parsed.valid));
+        }
+        if peer.verified.is_empty() && !peer.own {
+            let code = match trouble {
+                _ if parsed.self_issued => "self-signed",
+                Verdict::Expired => "expired",
+                Verdict::NotYetValid => "not-yet-valid",
+                Verdict::BadSignature => "bad-signature",
+                Verdict::NoAnchor | Verdict::Verified => "no-anchor",
+            };
+            peer.trouble = Some(code.to_owned());
+        }
+        Some(peer)
+    }
+}
+
+impl AnchorProblem {
+    fn new(file: impl AsRef<Path>, what: &str) -> Self {
+        Self {
+            file: file.as_ref().to_owned(),
+            what: what.to_owned(),
+        }
+    }
+}
+
+impl Judge {
+    fn new(roots: RootCertStore) -> Option<Self> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .ok()
+            .map(Self)
+    }
+
+    /// The path is searched at `now`, and where the clock is what fails, once more inside the
+    /// certificate's own validity: a stranger's expired certificate is a stranger's. A missing
+    /// `extKeyUsage` is accepted, as factory certificates often have none.
+    fn verdict(
+        &self,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        now: Timestamp,
+        (from, to): (i64, i64),
+    ) -> Verdict {
+        let now = now.as_second();
+        match self.check(leaf, above, now) {
+            Ok(()) => Verdict::Verified,
+            Err(rustls::Error::InvalidCertificate(error)) => {
+                if error == CertificateError::BadSignature {
+                    return Verdict::BadSignature;
+                }
+                let expired = matches!(
+                    error,
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. }
+                );
+                let early = matches!(
+                    error,
+                    CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+                );
+                // An issuer may be the one that is out of time: both ends are tried.
+                let inside = (expired || early)
+                    && [from, to]
+                        .into_iter()
+                        .any(|at| self.check(leaf, above, at).is_ok());
+                match inside {
+                    true if expired => Verdict::Expired,
+                    true => Verdict::NotYetValid,
+                    false => Verdict::NoAnchor,
+                }
+            }
+            Err(_) => Verdict::NoAnchor,
+        }
+    }
+
+    fn check(
+        &self,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        at: i64,
+    ) -> Result<(), rustls::Error> {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at).unwrap_or(0)));
+        self.0.verify_client_cert(leaf, above, at).map(drop)
+    }
+}
+
+/// The entries of a folder by name; none where it cannot be read.
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn read_vendor(
+    folder: &Path,
+    vendor: &str,
+    found: &mut Vec<(String, Vec<u8>, String)>,
+    problems: &mut Vec<AnchorProblem>,
+) {
+    let source = fs::read_to_string(folder.join("SOURCE")).unwrap_or_default();
+    for file in sorted(folder) {
+        let kind = file.extension().unwrap_or_default().to_string_lossy();
+        if !["pem", "crt", "der", "cer"].contains(&kind.as_ref()) {
+            continue;
+        }
+        match read_certificates(&file) {
+            Err(what) => problems.push(AnchorProblem::new(&file, &what)),
+            Ok(certificates) => {
+                let beside = fs::read_to_string(file.with_added_extension("SOURCE"));
+                let source = beside.as_ref().unwrap_or(&source);
+                for der in certificates {
+                    let digest = fingerprint(&der);
+                    if names_digest(source, digest) {
+                        found.push((vendor.to_owned(), der, file.display().to_string()));
+                    } else {
+                        let what = format!("not loaded: no SOURCE beside it names {digest}");
+                        problems.push(AnchorProblem::new(&file, &what));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn read_certificates(file: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
+    if size > LARGEST_FILE {
+        return Err("larger than 1 MiB".to_owned());
+    }
+    let bytes = fs::read(file).map_err(|error| error.to_string())?;
+    if !bytes.starts_with(b"\x30") {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes)
+            .map(|item| item.map(|der| der.to_vec()))
+            .collect();
+        let certificates = certificates.map_err(|error| error.to_string())?;
+        if certificates.is_empty() {
+            return Err("no certificate in it".to_owned());
+        }
+        return Ok(certificates);
+    }
+    Ok(vec![bytes])
+}
+
+/// Whether a text names a digest, in either case, with or without colons or blanks.
+fn names_digest(source: &str, digest: Digest) -> bool {
+    let wanted = digest.to_string().replace("sha256:", "");
+    source.lines().any(|line| {
+        let hex: String = line
+            .chars()
+            .filter(|ch| ch.is_ascii_hexdigit())
+            .map(|ch| ch.to_ascii_lowercase())
+            .collect();
+        hex.contains(&wanted)
+    })
+}
