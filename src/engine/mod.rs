@@ -3,6 +3,7 @@
 pub mod explain;
 pub mod facts;
 pub mod identify;
+pub mod import;
 pub mod known;
 pub mod level;
 pub mod target;

@@ -1,0 +1,159 @@
+//! What is wrong with a file or a row, in codes that scripts rely on and words that people act on.
+
+use std::collections::BTreeMap;
+
+/// The file cannot be read as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct FileProblem {
+    /// Line of the file, from 1.
+    pub line: u32,
+    pub what: String,
+    pub hint: String,
+}
+
+impl FileProblem {
+    /// A problem at a line.
+    pub fn new(line: u32, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            line,
+            what: what.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($variant:ident = $word:literal, $hint:literal;)+) => {
+        /// What is wrong with a row, or worth a warning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $($variant),+ }
+
+        impl Code {
+            /// The stable word (docs/api.md section 5).
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+            /// What mends it.
+            pub fn hint(self) -> &'static str {
+                match self { $(Self::$variant => $hint),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    CellDamaged = "cell-damaged", "the spreadsheet wrote an error in place of a value: mend the formula and save again";
+    ColumnUnknown = "column-unknown", "nothing was read from this column: name it with --map FIELD=COLUMN, or --map var.NAME=COLUMN to make it a variable";
+    DefaultProfile = "default-profile", "no profile column: the default of each family is used";
+    DeviceFieldsDiffer = "device-fields-differ", "rows with one MAC are one device: vendor, model, site, profile and the like must agree in all of them";
+    DuplicateRow = "duplicate-row", "the MAC or serial is there already with the same line: take one of the rows out, or give them different lines";
+    ExtensionTwice = "extension-twice", "one extension on two devices rings on both: leave it if that is meant";
+    LineInvalid = "line-invalid", "line, port and handset are whole numbers from 1";
+    LineTooMany = "too-many-lines", "the model has fewer lines";
+    MacConflict = "mac-conflict", "the MAC belongs to another device: look at it with dialtone device show MAC";
+    MacDamaged = "mac-damaged", "the cell was turned into a number: format the column as text and enter the MAC again; it is never completed by guess";
+    MacInvalid = "mac-invalid", "a MAC is twelve hexadecimal digits, such as 00:15:65:aa:bb:cc";
+    MacMissing = "mac-missing", "a row needs a MAC or a serial";
+    ModelMissing = "model-missing", "name the model as it is on the unit's label";
+    ModelUnknown = "model-unknown", "dialtone profile list shows the models that there are";
+    NoLines = "no-lines", "the unit will be configured, but no account is on it";
+    NoSite = "no-site", "a unit without a site is corroborated by no prefix and by no waiver";
+    NumberDamaged = "number-damaged", "the cell was turned into a number or a date: format the column as text and enter it again";
+    PlusLost = "plus-lost", "the number may have lost its + to the spreadsheet: check it";
+    ProfileUnknown = "profile-unknown", "profiles are the files under profiles/_site";
+    RowWidth = "row-width", "the row has more cells than the header has names: a separator inside a value needs quotes around it";
+    SerialConflict = "serial-conflict", "the serial belongs to another device, or the device has another serial";
+    SerialDamaged = "serial-damaged", "the cell was turned into a number: format the column as text and enter the serial again";
+    SerialInvalid = "serial-invalid", "a serial is 1 to 64 letters, digits and signs without blanks";
+    SiteUnknown = "site-unknown", "make the site first: dialtone site add NAME --prefix PREFIX";
+    TextInvalid = "text-invalid", "control characters cannot be part of this value";
+    ValueInvalid = "value-invalid", "the value does not fit the variable's type";
+    VariableMissing = "variable-missing", "the profile's templates need this value: set it for the site or give it a column with --map var.NAME=COLUMN";
+    VariableUnknown = "variable-unknown", "dialtone var list --vocabulary shows the variables that there are";
+    VendorMissing = "vendor-missing", "name the vendor";
+    VendorOther = "vendor-other", "the MAC's first half belongs to another vendor: check MAC and vendor";
+    VendorUnknown = "vendor-unknown", "dialtone profile list shows the vendors that there are";
+}
+
+/// One finding in one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub code: Code,
+    /// The spreadsheet's row number: the header is row 1.
+    pub row: u32,
+    /// The column as its header spells it, where the finding is about one.
+    pub column: Option<String>,
+    /// The cell, where it is no secret; shortened.
+    pub value: Option<String>,
+    /// What is wrong here, and the nearest right value where there is one.
+    pub text: String,
+}
+
+/// Findings of one code and column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouped<'a> {
+    pub code: Code,
+    pub column: Option<&'a str>,
+    pub rows: Vec<u32>,
+    pub items: Vec<&'a Found>,
+}
+
+/// Groups findings by code and column, the most frequent first.
+pub fn group(found: &[Found]) -> Vec<Grouped<'_>> {
+    let mut groups: BTreeMap<(Code, Option<&str>), Vec<&Found>> = BTreeMap::new();
+    for one in found {
+        groups
+            .entry((one.code, one.column.as_deref()))
+            .or_default()
+            .push(one);
+    }
+    let mut groups: Vec<Grouped<'_>> = groups
+        .into_iter()
+        .map(|((code, column), items)| {
+            let mut rows: Vec<u32> = items.iter().map(|one| one.row).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            Grouped {
+                code,
+                column,
+                rows,
+                items,
+            }
+        })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.rows.len()));
+    groups
+}
+
+/// The nearest of the names that are there, for a hint; none where nothing is near.
+pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = wrong.to_lowercase();
+    names
+        .map(|name| {
+            (
+                strsim::normalized_damerau_levenshtein(&folded, &name.to_lowercase()),
+                name,
+            )
+        })
+        .filter(|(score, _)| *score >= 0.5)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+/// A cell as a report may show it: at most 60 characters, controls escaped.
+pub fn shown(cell: &str) -> String {
+    let mut text = String::new();
+    for (at, ch) in cell.chars().enumerate() {
+        if at == 60 {
+            text.push('…');
+            break;
+        }
+        if ch.is_control() {
+            text.extend(ch.escape_unicode());
+        } else {
+            text.push(ch);
+        }
+    }
+    text
+}
