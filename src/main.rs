@@ -1,7 +1,7 @@
-//! The `dialtone` command.
+//! The one binary; everything is in the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dialtone::cli::run()
+    dialtone::cli::run(std::env::args_os()).into()
 }

@@ -1,7 +1,7 @@
 //! `explain`: one JSON object a line in, one out, in the same order (contract section 5).
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FAILED, USAGE, say};
+use super::exit::{Exit, Fail};
+use super::globals::Globals;
+use super::out;
 use crate::catalog::{Catalog, load};
 use crate::engine::explain::{Explanation, explain};
 use crate::engine::facts::{DhcpFacts, Facts, Method};
@@ -57,42 +59,55 @@ struct Names {
     issuer: Option<String>,
 }
 
-/// Reads the manifests, or says every problem; the error is the exit code.
-pub(super) fn catalog(folders: &[PathBuf]) -> Result<Arc<Catalog>, u8> {
-    let files = load::read_folders(folders).map_err(|problem| {
-        say(&problem.to_string());
-        USAGE
-    })?;
-    let (catalog, problems) = Catalog::from_files(&files);
-    for problem in &problems {
-        say(&problem.to_string());
-    }
-    catalog.ok_or(USAGE)
+/// `explain [--profiles DIR]`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Explain {
+    /// Folder with manifests; may be given several times, an earlier one wins [default: profiles]
+    #[arg(long, value_name = "DIR")]
+    profiles: Vec<PathBuf>,
 }
 
-/// Explains every line; an unreadable one becomes `{"error":…}` and exit code 1 at the end.
-pub(super) fn run(folders: &[PathBuf], input: impl BufRead, out: &mut impl Write) -> u8 {
-    let catalog = match catalog(folders) {
-        Ok(catalog) => catalog,
-        Err(code) => return code,
-    };
-    let mut code = 0;
-    for line in input.lines() {
-        let answer = line
-            .map_err(|error| error.to_string())
-            .and_then(|line| facts(&line));
-        let row = match answer {
-            Ok(facts) => shown(&explain(&facts, &catalog), &facts),
-            Err(error) => {
-                code = FAILED;
-                json!({ "error": error })
-            }
-        };
-        if writeln!(out, "{row}").is_err() {
-            return FAILED;
+impl Explain {
+    /// Explains every line; an unreadable one becomes `{"error":…}` and exit code 1 at the end.
+    pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
+        let catalog = catalog(&self.profiles)?;
+        let out = globals.out();
+        let mut exit = Exit::Done;
+        for line in std::io::stdin().lock().lines() {
+            let answer = line
+                .map_err(|error| error.to_string())
+                .and_then(|line| facts(&line));
+            let row = match answer {
+                Ok(facts) => shown(&explain(&facts, &catalog), &facts),
+                Err(error) => {
+                    exit = Exit::Failed;
+                    json!({ "error": error })
+                }
+            };
+            out.line(&row.to_string())?;
         }
+        Ok(exit)
     }
-    code
+}
+
+/// The folders that a flag named, or the one beside us.
+pub(super) fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
+    if named.is_empty() {
+        vec![PathBuf::from("profiles")]
+    } else {
+        named.to_vec()
+    }
+}
+
+/// Reads the manifests; every problem goes to stderr, and an error among them is a failure.
+pub(super) fn catalog(named: &[PathBuf]) -> Result<Arc<Catalog>, Fail> {
+    let files = load::read_folders(&folders(named))
+        .map_err(|problem| Fail::usage("profiles", problem.to_string()))?;
+    let (catalog, problems) = Catalog::from_files(&files);
+    for problem in &problems {
+        out::note(&problem.to_string());
+    }
+    catalog.ok_or_else(|| Fail::usage("profiles", "the manifests have errors"))
 }
 
 fn facts(line: &str) -> Result<Facts, String> {

@@ -1,137 +1,189 @@
-//! The command line: contract section 1.
+//! The verbs: flags → typed options → a call of the API, or the server itself.
+//!
+//! One file per group of verbs. Only here are stdout, stderr, the wall clock and randomness. A verb
+//! never panics: it ends as an [`Exit`] or a [`Fail`].
 
+mod activation;
+mod alert;
+mod backup;
+mod ca;
+pub mod client;
+pub mod clock;
+mod device;
+pub mod exit;
 mod explain;
+mod globals;
+mod group;
+mod health;
+mod import;
+mod not_built;
+mod out;
+mod pbx;
 mod profile;
+mod quarantine;
+mod render;
+mod selection;
+mod settings;
+mod shell;
+mod site;
+mod vars;
+mod waiver;
 
 use std::ffi::OsString;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use self::exit::{Exit, Fail};
+use self::globals::Globals;
 
 /// Zero-touch provisioning for SIP phones and network gear.
-#[derive(Debug, Parser)]
-#[command(name = "dialtone", version, about)]
-struct Line {
+#[derive(Parser, Debug)]
+#[command(
+    name = "dialtone",
+    version,
+    max_term_width = 100,
+    propagate_version = false
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 partly done, 4 refused"
+)]
+pub struct Line {
+    #[command(flatten)]
+    globals: Globals,
     #[command(subcommand)]
     verb: Verb,
 }
 
-#[derive(Debug, Subcommand)]
+/// Whether `serve` is in this version. Until it is, verbs that need a server are neither in the
+/// help nor do they work.
+const SERVER: bool = false;
+
+#[derive(Subcommand, Debug)]
 enum Verb {
     /// What the server makes of requests, and why: JSON lines in, JSON lines out
-    Explain {
-        /// Folders with manifests; an earlier one wins
-        #[arg(long, value_name = "DIR", default_value = "profiles")]
-        profiles: Vec<PathBuf>,
-    },
-    /// Manifests, templates and profiles
-    #[command(subcommand)]
-    Profile(Profile),
-    /// Completions for a shell, on standard output
-    Completions { shell: clap_complete::Shell },
-    /// The manual page, on standard output
-    Man,
-    #[command(external_subcommand)]
-    Other(Vec<OsString>),
+    Explain(explain::Explain),
+    /// What is wrong, and how to mend it
+    #[command(hide = !SERVER)]
+    Doctor(health::Doctor),
+    /// One screen of how things stand; exit 1 if something is red
+    #[command(hide = !SERVER)]
+    Status(health::Status),
+    /// Configuration, profiles and certificates: every problem with file and line
+    Check(health::Check),
+    /// Read an inventory: plan, then commit
+    #[command(hide = !SERVER)]
+    Import(import::Import),
+    /// The inventory's units
+    #[command(hide = !SERVER)]
+    Device(device::Device),
+    /// Places with prefixes and a clock
+    #[command(hide = !SERVER)]
+    Site(site::Site),
+    /// Groups of units
+    #[command(hide = !SERVER)]
+    Group(group::Group),
+    /// Variables of everything in a scope
+    #[command(hide = !SERVER)]
+    Var(vars::Var),
+    /// Models that may have credentials over plain transports
+    #[command(hide = !SERVER)]
+    Waiver(waiver::Waiver),
+    /// Call servers that units register at
+    #[command(hide = !SERVER)]
+    Pbx(pbx::Pbx),
+    /// What a device would get, file by file
+    #[command(hide = !SERVER)]
+    Render(render::Render),
+    /// Steps that units took, and their totals
+    #[command(hide = !SERVER)]
+    Activation(activation::Activation),
+    /// Units that asked and are not in the inventory
+    #[command(hide = !SERVER)]
+    Quarantine(quarantine::Quarantine),
+    /// What a person must look at
+    #[command(hide = !SERVER)]
+    Alert(alert::Alert),
+    /// Vendor folders, revisions and what they change
+    Profile(profile::Profile),
+    /// Certificates and the vendors' anchors
+    #[command(hide = !SERVER)]
+    Ca(ca::Ca),
+    /// Write everything that the server knows into one file
+    #[command(hide = !SERVER)]
+    Backup(backup::Backup),
+    /// Completions for a shell
+    Completions(shell::Completions),
+    /// The manual page
+    Man(shell::Man),
 }
 
-#[derive(Debug, Subcommand)]
-enum Profile {
-    /// Every vendor and family, and how many models each lists
-    List(profile::Options),
-    /// What is wrong in the manifests: every problem with file:line and a hint
-    Lint(profile::Options),
-}
-
-/// Verbs of the contract whose part is not built yet: they say so and never pretend.
-const NOT_BUILT: [&str; 33] = [
-    "activation",
-    "alert",
-    "audit",
-    "backup",
-    "ca",
-    "change",
-    "check",
-    "demo",
-    "device",
-    "dhcp",
-    "doctor",
-    "export",
-    "firmware",
-    "group",
-    "import",
-    "init",
-    "key",
-    "pbx",
-    "push",
-    "quarantine",
-    "redirect",
-    "render",
-    "restore",
-    "role",
-    "serve",
-    "simulate",
-    "site",
-    "status",
-    "store",
-    "token",
-    "user",
-    "var",
-    "waiver",
-];
-
-/// Exit codes of contract section 1.
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
-
-/// Runs one command line.
-pub fn run() -> ExitCode {
-    let line = match Line::try_parse() {
+/// Runs one command line and says how it ended. Prints what there is to print.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let line = match Line::try_parse_from(&words) {
         Ok(line) => line,
-        Err(error) => {
-            let code = if error.use_stderr() { USAGE } else { 0 };
-            return if error.print().is_ok() {
-                ExitCode::from(code)
-            } else {
-                ExitCode::from(FAILED)
-            };
-        }
+        Err(error) => return misread(&words, &error),
     };
-    let out = &mut std::io::stdout().lock();
-    let code = match line.verb {
-        Verb::Explain { profiles } => explain::run(&profiles, std::io::stdin().lock(), out),
-        Verb::Profile(Profile::List(options)) => profile::list(&options, out),
-        Verb::Profile(Profile::Lint(options)) => profile::lint(&options, out),
-        Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Line::command(), "dialtone", out);
-            0
+    match line.verb.run(&line.globals) {
+        Ok(exit) => exit,
+        // Whoever read our output has enough of it.
+        Err(fail) if fail.code == out::CLOSED => Exit::Done,
+        Err(fail) => {
+            out::failure(&fail);
+            fail.exit
         }
-        Verb::Man => clap_mangen::Man::new(Line::command())
-            .render(out)
-            .map_or(FAILED, |()| 0),
-        Verb::Other(words) => {
-            let verb = words
-                .first()
-                .map(|word| word.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            if NOT_BUILT.contains(&verb.as_str()) {
-                say(&format!(
-                    "dialtone: not-built: `{verb}` is not part of this version yet; docs/progress.md says what is"
-                ));
-            } else {
-                say(&format!(
-                    "dialtone: there is no verb `{verb}`; `dialtone --help` lists them"
-                ));
-            }
-            USAGE
-        }
-    };
-    ExitCode::from(code)
+    }
 }
 
-/// A message for people. There is nobody to tell when standard error is gone.
-fn say(text: &str) {
-    let _gone = writeln!(std::io::stderr().lock(), "{text}");
+impl Verb {
+    fn run(self, globals: &Globals) -> Result<Exit, Fail> {
+        match self {
+            Self::Explain(verb) => verb.run(globals),
+            Self::Doctor(verb) => verb.run(globals),
+            Self::Status(verb) => verb.run(globals),
+            Self::Check(verb) => verb.run(globals),
+            Self::Import(verb) => verb.run(globals),
+            Self::Device(verb) => verb.run(globals),
+            Self::Site(verb) => verb.run(globals),
+            Self::Group(verb) => verb.run(globals),
+            Self::Var(verb) => verb.run(globals),
+            Self::Waiver(verb) => verb.run(globals),
+            Self::Pbx(verb) => verb.run(globals),
+            Self::Render(verb) => verb.run(globals),
+            Self::Activation(verb) => verb.run(globals),
+            Self::Quarantine(verb) => verb.run(globals),
+            Self::Alert(verb) => verb.run(globals),
+            Self::Profile(verb) => verb.run(globals),
+            Self::Ca(verb) => verb.run(globals),
+            Self::Backup(verb) => verb.run(globals),
+            Self::Completions(verb) => verb.run(globals),
+            Self::Man(verb) => verb.run(globals),
+        }
+    }
+}
+
+/// A command line that clap did not take: help, a word that is not built yet, or a typing error.
+fn misread(words: &[OsString], error: &clap::Error) -> Exit {
+    let words: Vec<String> = words
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if !asked && let Some(name) = not_built::named(&words) {
+        out::failure(&Fail::not_built(format!("`dialtone {name}`")));
+        return Exit::Usage;
+    }
+    // Help goes to stdout, errors to stderr; a closed pipe is nobody's concern.
+    drop(error.print());
+    if asked { Exit::Done } else { Exit::Usage }
+}
+
+/// The command line's grammar, for completions, the manual and the test of the docs.
+pub fn grammar() -> clap::Command {
+    Line::command()
 }
