@@ -1,3 +1,5 @@
+//! Patterns: every hole matches what it says and formats what it matched.
+
 use proptest::prelude::*;
 
 use super::*;

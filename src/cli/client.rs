@@ -247,19 +247,15 @@ async fn connect(socket: &Path) -> Result<UnixStream, Fail> {
         Err(error) => error,
     };
     let shown = socket.display();
-    match failed.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            let mut fail = Fail::failed("not-permitted", format!("{shown} does not let you in"))
-                .next("be the user that the server runs as, or root");
-            fail.exit = Exit::Refused;
-            Err(fail)
-        }
-        _ => Err(Fail::failed(
-            "not-running",
-            format!("no server answers at {shown}: {failed}"),
-        )
-        .next("start it with `dialtone serve`, or say which with --config FILE or --data DIR")),
+    if failed.kind() == std::io::ErrorKind::PermissionDenied {
+        let mut fail = Fail::failed("not-permitted", format!("{shown} does not let you in"))
+            .next("be the user that the server runs as, or root");
+        fail.exit = Exit::Refused;
+        return Err(fail);
     }
+    let what = format!("no server answers at {shown}: {failed}");
+    Err(Fail::failed("not-running", what)
+        .next("start it with `dialtone serve`, or say which with --config FILE or --data DIR"))
 }
 
 /// A unix address holds 107 octets; a longer path is reached from the working directory.

@@ -326,7 +326,7 @@ impl Wanted {
         if !self.groups.is_empty() {
             body.insert("groups".to_owned(), json!(self.groups));
         }
-        self.settings.into_device(session, &mut body)?;
+        self.settings.put_into(session, &mut body)?;
         Ok(body)
     }
 }

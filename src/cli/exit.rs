@@ -66,7 +66,7 @@ impl Fail {
     pub fn not_built(what: impl Display) -> Self {
         Self::usage(
             "not-built",
-            format!("{what} is not built yet in this version"),
+            format!("not-built: {what} is not part of this version yet"),
         )
     }
 

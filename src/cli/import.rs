@@ -1,6 +1,6 @@
 //! `import …`: an inventory becomes a plan, then rows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -81,7 +81,7 @@ impl Import {
         }
     }
 
-    fn import(&self, session: &Session, file: &PathBuf) -> Result<Exit, Fail> {
+    fn import(&self, session: &Session, file: &Path) -> Result<Exit, Fail> {
         let bytes = read_file(file)?;
         let name = file.file_name().map(|name| name.to_string_lossy());
         let changes = self.expect_changes.map(|n| n.to_string());

@@ -174,7 +174,7 @@ fn misread(words: &[OsString], error: &clap::Error) -> Exit {
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
-    if !asked && let Some(name) = not_built::named(&words) {
+    if !asked && let Some(name) = not_built::named(&words, &grammar()) {
         out::failure(&Fail::not_built(format!("`dialtone {name}`")));
         return Exit::Usage;
     }

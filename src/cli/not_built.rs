@@ -37,8 +37,15 @@ const VERBS: &[&str] = &[
 const FLAGS: &[&str] = &["--visit", "--dhcp-only", "--token-file"];
 
 /// The name in these words that is not built, if that is why they were not taken.
-pub(super) fn named(words: &[String]) -> Option<String> {
+pub(super) fn named(words: &[String], grammar: &clap::Command) -> Option<String> {
     let plain: Vec<&str> = verbs(words);
+    let first = plain.first().copied().unwrap_or_default();
+    if grammar
+        .find_subcommand(first)
+        .is_some_and(clap::Command::is_hide_set)
+    {
+        return Some(first.to_owned());
+    }
     for name in VERBS {
         let mut parts = name.split(' ');
         if parts.by_ref().zip(&plain).all(|(part, word)| part == *word)
@@ -51,8 +58,7 @@ pub(super) fn named(words: &[String]) -> Option<String> {
         let name = word.split('=').next().unwrap_or(word);
         FLAGS.iter().find(|flag| **flag == name)
     })?;
-    let verb = plain.first().copied().unwrap_or_default();
-    Some(format!("{verb} {flag}"))
+    Some(format!("{first} {flag}"))
 }
 
 /// The words that are no global flag and no global flag's value.
@@ -77,9 +83,12 @@ mod tests {
     fn only_names_of_the_contract_are_not_built() {
         fn check(line: &str, expect: Option<&str>) {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(named(&words).as_deref(), expect, "{line}");
+            let grammar =
+                clap::Command::new("dialtone").subcommand(clap::Command::new("serve").hide(true));
+            assert_eq!(named(&words, &grammar).as_deref(), expect, "{line}");
         }
         check("visit list", Some("visit"));
+        check("serve", Some("serve"));
         check("--config x firmware add y", Some("firmware"));
         check("profile rollback", Some("profile rollback"));
         check("device arm --visit=v1", Some("device --visit"));

@@ -102,7 +102,9 @@ impl Profile {
                 coverage: false,
                 profiles,
             } if !SERVER || !profiles.is_empty() => families(globals.out(), &profiles),
-            verb => verb.ask(&globals.session()?),
+            verb @ (Verb::List { .. } | Verb::Publish(_) | Verb::History(_) | Verb::Diff(_)) => {
+                verb.ask(&globals.session()?)
+            }
         }
     }
 }

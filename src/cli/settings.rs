@@ -61,7 +61,7 @@ impl Settings {
     }
 
     /// Adds `variables` and `lines` to the body of a device, where something was said of them.
-    pub(super) fn into_device(
+    pub(super) fn put_into(
         &self,
         session: &Session,
         body: &mut Map<String, Value>,
@@ -189,8 +189,9 @@ mod tests {
 
     #[test]
     fn values_follow_the_vocabulary() {
+        #[expect(clippy::needless_pass_by_value, reason = "short calls")]
         fn check(kind: &str, text: &str, expect: Option<Value>) {
-            assert_eq!(typed("x", kind, text).ok(), expect, "{kind} {text}");
+            assert_eq!(expect, typed("x", kind, text).ok(), "{kind} {text}");
         }
         check("bool", "yes", Some(json!(true)));
         check("bool", "maybe", None);

@@ -17,7 +17,7 @@ enum Shell {
     Elvish,
     Fish,
     #[value(name = "powershell")]
-    PowerShell,
+    Power,
     Zsh,
 }
 
@@ -33,7 +33,7 @@ impl Completions {
                 clap_complete::generate(shells::Elvish, &mut grammar, name, &mut bytes);
             }
             Shell::Fish => clap_complete::generate(shells::Fish, &mut grammar, name, &mut bytes),
-            Shell::PowerShell => {
+            Shell::Power => {
                 clap_complete::generate(shells::PowerShell, &mut grammar, name, &mut bytes);
             }
             Shell::Zsh => clap_complete::generate(shells::Zsh, &mut grammar, name, &mut bytes),

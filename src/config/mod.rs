@@ -126,13 +126,18 @@ impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let source = Source::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
+        let is_toml = errors.is_empty();
         for error in errors {
             let line = source.line(error.span().map_or(0, |span| span.start));
             let what = error.message().replace('\n', "; ");
             source.tell(line, Kind::WrongValue, what, "this is not TOML");
         }
-        let raw = RawConfig::read(Reader::new(&source, table.get_ref()));
-        let config = resolve::config(&source, raw);
+        let config = if is_toml {
+            let raw = RawConfig::read(Reader::new(&source, table.get_ref()));
+            resolve::config(&source, raw)
+        } else {
+            Self::default()
+        };
         let problems = source.into_problems();
         if problems.is_empty() {
             Ok(config)

@@ -254,6 +254,7 @@ impl Tell<'_, '_> {
     }
 
     fn site(&self, raw: RawSite) -> Option<Site> {
+        let prefixes = self.each("site.prefixes", raw.prefixes, prefix);
         let given = self.needed("site", "name", raw.line, raw.name);
         let name = match values::name(&given?) {
             Ok(name) => name,
@@ -270,7 +271,7 @@ impl Tell<'_, '_> {
         );
         Some(Site {
             name,
-            prefixes: self.each("site.prefixes", raw.prefixes, prefix),
+            prefixes,
             timezone: self
                 .optional("site.timezone", raw.timezone, values::timezone)
                 .unwrap_or_else(|| "UTC".to_owned()),
