@@ -291,8 +291,13 @@ impl ResolvesServerCert for Chooser {
         };
         let named =
             |candidate: &&Arc<Candidate>| name.as_ref().is_some_and(|name| candidate.is_for(name));
-        let all = || set.given.iter().chain(&set.own).filter(fits);
-        let chosen = all().find(named).or_else(|| all().next())?;
+        let all = || set.given.iter().chain(&set.own);
+        // Where nothing fits, the library finds that out and says so in its own words.
+        let chosen = all()
+            .filter(fits)
+            .find(named)
+            .or_else(|| all().find(fits))
+            .or_else(|| all().next())?;
         Some(Arc::clone(&chosen.key))
     }
 }

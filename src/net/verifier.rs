@@ -84,15 +84,13 @@ static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
         .mapping
         .iter()
         .map(|(scheme, algorithms)| {
-            let short: Option<&'static dyn SignatureVerificationAlgorithm> =
-                if *scheme == SignatureScheme::RSA_PKCS1_SHA256 {
-                    Some(&SHORT_RSA_SHA256)
-                } else if *scheme == SignatureScheme::RSA_PKCS1_SHA512 {
-                    Some(&SHORT_RSA_SHA512)
-                } else {
-                    None
-                };
-            let algorithms: Vec<_> = algorithms.iter().copied().chain(short).collect();
+            let algorithms = if *scheme == SignatureScheme::RSA_PKCS1_SHA256 {
+                vec![SHORT_RSA_SHA256]
+            } else if *scheme == SignatureScheme::RSA_PKCS1_SHA512 {
+                vec![SHORT_RSA_SHA512]
+            } else {
+                algorithms.to_vec()
+            };
             (*scheme, &*Vec::leak(algorithms))
         })
         .collect();
@@ -103,15 +101,16 @@ static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     }
 });
 
-static SHORT_RSA_SHA256: ShortRsa = ShortRsa {
+static SHORT_RSA_SHA256: &dyn SignatureVerificationAlgorithm = &ShortRsa {
     signature: alg_id::RSA_PKCS1_SHA256,
     parameters: &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
 };
-static SHORT_RSA_SHA512: ShortRsa = ShortRsa {
+static SHORT_RSA_SHA512: &dyn SignatureVerificationAlgorithm = &ShortRsa {
     signature: alg_id::RSA_PKCS1_SHA512,
     parameters: &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
 };
 
+/// RSA PKCS#1 v1.5 with keys of 1024 to 8192 bits.
 #[derive(Debug)]
 struct ShortRsa {
     signature: AlgorithmIdentifier,

@@ -322,3 +322,68 @@ fn names_digest(source: &str, digest: Digest) -> bool {
         hex.contains(&wanted)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(name: &str) -> rcgen::Certificate {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params
+            .self_signed(&rcgen::KeyPair::generate().unwrap())
+            .unwrap()
+    }
+
+    #[test]
+    fn an_anchor_without_its_source_is_not_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let vendor = folder.path().join("acme");
+        fs::create_dir(&vendor).unwrap();
+        let (one, two) = (root("one"), root("two"));
+        fs::write(vendor.join("one.pem"), one.pem()).unwrap();
+        fs::write(vendor.join("two.der"), two.der()).unwrap();
+        fs::write(vendor.join("README.md"), "how to get it").unwrap();
+        fs::write(vendor.join("junk.pem"), "junk").unwrap();
+        let (anchors, problems) = Anchors::load(folder.path(), &[], None);
+        assert_eq!((anchors.listed().len(), problems.len()), (0, 3));
+        assert!(!anchors.has("acme"));
+
+        let hex: Vec<String> = fingerprint(one.der())
+            .0
+            .iter()
+            .map(|octet| format!("{octet:02X}"))
+            .collect();
+        let text = format!("from a test\nSHA-256 Fingerprint={}\n", hex.join(":"));
+        fs::write(vendor.join("SOURCE"), text).unwrap();
+        let beside = fingerprint(two.der()).to_string();
+        fs::write(vendor.join("two.der.SOURCE"), beside).unwrap();
+        let stored = [("other".to_owned(), root("three").der().to_vec())];
+        let (anchors, problems) = Anchors::load(folder.path(), &stored, None);
+        assert_eq!(
+            (anchors.listed().len(), problems.len()),
+            (3, 1),
+            "{problems:?}"
+        );
+        assert!(anchors.has("acme") && anchors.has("other"));
+        let names: Vec<_> = anchors
+            .listed()
+            .iter()
+            .flat_map(|anchor| anchor.subject.values("CN"))
+            .collect();
+        assert_eq!(names, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_empty_one() {
+        let (anchors, problems) = Anchors::load(Path::new("/nonexistent/certs"), &[], None);
+        assert!(anchors.listed().is_empty() && problems.is_empty());
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(anchors.judge(&[], now).is_none());
+        let junk = anchors.judge(&[CertificateDer::from_slice(b"junk")], now);
+        assert_eq!(junk.unwrap().trouble.as_deref(), Some("malformed"));
+    }
+}

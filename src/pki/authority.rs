@@ -319,3 +319,84 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), PkiError> {
         .and_then(|folder| folder.sync_all())
         .map_err(io)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn names(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_ca_is_made_once_and_servers_follow_the_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = folder.path().join("tls");
+        let authority = Authority::open(&tls).unwrap();
+        let shown = authority.show();
+        assert_eq!(shown.not_before.to_string(), "2015-01-01T00:00:00Z");
+        assert!(shown.name.starts_with("dialtone CA "), "{}", shown.name);
+        let (servers, reissued) = authority
+            .servers(&names(&["B.test", "192.0.2.1", "b.test"]))
+            .unwrap();
+        assert_eq!(reissued, Reissued::Made);
+        let mut held = names_of(&servers[0].chain[0]);
+        held.sort();
+        assert_eq!(held, ["192.0.2.1", "b.test"]);
+        let first = servers[1].chain[0].clone();
+
+        let again = Authority::open(&tls).unwrap();
+        assert_eq!(again.certificate(), authority.certificate());
+        let (servers, reissued) = again.servers(&names(&["192.0.2.1", "b.test"])).unwrap();
+        assert_eq!((reissued, &servers[1].chain[0]), (Reissued::Kept, &first));
+        let (servers, reissued) = again.servers(&names(&["c.test"])).unwrap();
+        assert_eq!(reissued, Reissued::Made);
+        assert_ne!(servers[1].chain[0], first);
+
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&tls), 0o700);
+        for entry in fs::read_dir(&tls).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path), 0o400, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn servers_of_another_ca_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open(folder.path()).unwrap();
+        authority.servers(&names(&["a.test"])).unwrap();
+        for file in ["ca.pem", "ca.key"] {
+            fs::remove_file(folder.path().join(file)).unwrap();
+        }
+        let other = Authority::open(folder.path()).unwrap();
+        assert_eq!(
+            other.servers(&names(&["a.test"])).unwrap().1,
+            Reissued::Made
+        );
+    }
+
+    #[test]
+    fn a_lost_key_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Authority::open(folder.path()).unwrap());
+        fs::remove_file(folder.path().join("ca.key")).unwrap();
+        assert!(matches!(
+            Authority::open(folder.path()),
+            Err(PkiError::KeyMissing { .. })
+        ));
+        // A certificate alone that was lost is made again from the key.
+        let folder = tempfile::tempdir().unwrap();
+        drop(Authority::open(folder.path()).unwrap());
+        fs::remove_file(folder.path().join("ca.pem")).unwrap();
+        assert!(Authority::open(folder.path()).is_ok());
+        fs::remove_file(folder.path().join("ca.pem")).unwrap();
+        fs::write(folder.path().join("ca.pem"), "half").unwrap();
+        assert!(matches!(
+            Authority::open(folder.path()),
+            Err(PkiError::Damaged { .. })
+        ));
+    }
+}

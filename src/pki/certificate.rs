@@ -264,3 +264,115 @@ pub fn written_name(text: &str) -> Name {
             .collect(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::string::BmpString;
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType};
+
+    use super::*;
+
+    fn made(values: &[(DnType, DnValue)], alternatives: Vec<SanType>) -> Vec<u8> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in values {
+            params.distinguished_name.push(kind.clone(), value.clone());
+        }
+        params.subject_alt_names = alternatives;
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    fn common(text: &str) -> Vec<u8> {
+        made(&[(DnType::CommonName, text.into())], Vec::new())
+    }
+
+    #[test]
+    fn a12_names_are_whole_or_nothing() {
+        fn check(der: &[u8], expect: Option<&str>) {
+            let peer = read(der);
+            let names: Vec<_> = peer.subject.values("CN").collect();
+            assert_eq!(names.first().copied(), expect);
+            assert_eq!(peer.trouble.is_some(), expect.is_none());
+            assert_eq!(peer.trouble.is_some(), peer.subject.0.is_empty());
+        }
+        check(&common("00:15:65:aa:bb:cc"), Some("00:15:65:aa:bb:cc"));
+        let wide = BmpString::try_from("001565AABBCC").unwrap();
+        let wide = made(
+            &[(DnType::CommonName, DnValue::BmpString(wide))],
+            Vec::new(),
+        );
+        check(&wide, Some("001565AABBCC"));
+        check(&common("001565aabbcc\0"), None);
+        check(&common("001565aabbcc\0.evil.example"), None);
+        check(
+            &common(&"x".repeat(LONGEST_COMMON_NAME)),
+            Some(&"x".repeat(LONGEST_COMMON_NAME)),
+        );
+        check(&common(&"x".repeat(LONGEST_COMMON_NAME + 1)), None);
+        check(&common(&"x".repeat(64 * 1024)), None);
+        // Two common names: rcgen keeps one of a kind, so one is written as a number.
+        let second = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        let two = |other: &str| {
+            made(
+                &[
+                    (DnType::CommonName, "001565aabbcc".into()),
+                    (second.clone(), other.into()),
+                ],
+                Vec::new(),
+            )
+        };
+        check(&two("001565aabbcd"), None);
+        check(&two("001565aabbcc"), Some("001565aabbcc"));
+    }
+
+    #[test]
+    fn attributes_keep_their_order_and_alternatives_their_kind() {
+        let der = made(
+            &[
+                (DnType::OrganizationName, "Acme, Inc.".into()),
+                (DnType::StateOrProvinceName, "02005e005301".into()),
+                (DnType::CustomDnType(vec![2, 5, 4, 5]), "SN1".into()),
+                (DnType::CustomDnType(vec![1, 2, 3, 4]), "odd".into()),
+            ],
+            vec![
+                SanType::DnsName("a.example".try_into().unwrap()),
+                SanType::URI("MAC:001565aabbcc".try_into().unwrap()),
+                SanType::IpAddress("192.0.2.1".parse().unwrap()),
+            ],
+        );
+        let peer = read(&der);
+        let keys: Vec<_> = peer.subject.0.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["O", "ST", "serialNumber", "1.2.3.4"]);
+        assert_eq!(
+            peer.subject.values("S").collect::<Vec<_>>(),
+            ["02005e005301"]
+        );
+        assert_eq!(peer.alternatives, ["a.example", "MAC:001565aabbcc"]);
+        assert_eq!(names_of(&der), ["a.example", "192.0.2.1"]);
+        let many =
+            (0..=MOST_ALTERNATIVES).map(|n| SanType::DnsName(format!("{n}.x").try_into().unwrap()));
+        assert_eq!(
+            read(&made(&[], many.collect())).trouble.as_deref(),
+            Some("malformed")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_malformed(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let peer = read(&bytes);
+            prop_assert_eq!(peer.trouble.as_deref(), Some("malformed"));
+        }
+
+        #[test]
+        fn a_changed_octet_never_panics(at in any::<prop::sample::Index>(), to in any::<u8>()) {
+            static DER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| common("001565aabbcc"));
+            let mut der = DER.clone();
+            let at = at.index(der.len());
+            der[at] = to;
+            drop(read(&der));
+        }
+    }
+}

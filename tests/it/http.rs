@@ -1,155 +1,656 @@
-//! The device listener over raw sockets, with a door that knows one file.
+//! HTTP for devices: plain exchanges, hostile octets, limits. Names follow hostile-cases B.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
-use dialtone::answer::{Answer, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
-use dialtone::catalog::manifest::{HttpRefusal, TftpRefusal};
-use dialtone::engine::facts::Facts;
+use dialtone::answer::Delivery;
+use dialtone::engine::facts::Method;
 use dialtone::model::identity::Channel;
-use dialtone::net::admission::Admission;
 use dialtone::net::limits::Limits;
-use dialtone::net::listen::{Plane, Stop, bind, run};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-#[derive(Clone)]
-struct OneFile;
+use crate::device_plane::{
+    ETAG, Server, Setup, foreign, read_response, read_to_end, small, status,
+};
 
-impl Door for OneFile {
-    async fn answer(&self, facts: Facts) -> Answer {
-        if facts.target.path == "a.cfg" {
-            return Answer::File(File {
-                body: Body::Bytes("0123456789".into()),
-                media_type: "text/plain".to_owned(),
-                etag: "tag".to_owned(),
-                ticket: Ticket(1),
-            });
-        }
-        Answer::Refuse(Refusal {
-            http: HttpRefusal::NotFound,
-            tftp: TftpRefusal::Error(1),
-            retry_after: 0,
-        })
-    }
-
-    async fn delivered(&self, _ticket: &Ticket, _how: Delivery, _bytes: u64) {}
-
-    async fn handshake_failed(&self, _source: IpAddr, _why: TlsFailure) {}
-
-    fn is_ours(&self, host: &str) -> bool {
-        host == "ours"
-    }
+fn get(rest: &str) -> String {
+    format!("GET /a.cfg HTTP/1.1\r\nHost: prov.test\r\nConnection: close\r\n{rest}\r\n")
 }
 
-/// Sends the bytes and reads until the server closes.
-fn talk(address: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).expect("connected");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("set");
-    // A server that refuses early may close before all is written.
-    drop(stream.write_all(bytes));
-    let mut answer = Vec::new();
-    drop(stream.read_to_end(&mut answer));
-    String::from_utf8_lossy(&answer).into_owned()
+#[tokio::test]
+async fn curl_gets_a_file_and_the_core_hears_of_its_end() {
+    let server = Server::plain();
+    let url = format!("http://{}/a.cfg?x=1", server.address);
+    let output = foreign("curl", &["-sS", "-i", "-A", "Unit/1.0", &url]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a response");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    let head = head.to_lowercase();
+    assert!(head.contains(&format!("\r\netag: \"{ETAG}\"")), "{head}");
+    assert!(head.contains("\r\ncontent-length: 6144"), "{head}");
+    assert!(
+        head.contains("\r\ncontent-type: text/plain; charset=utf-8"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\ndate: ") && !head.contains("server:"),
+        "{head}"
+    );
+    assert_eq!(body.as_bytes(), small());
+    let facts = server.asked().await;
+    assert_eq!((facts.channel, facts.method), (Channel::Http, Method::Get));
+    assert_eq!(
+        (facts.target.path.as_str(), facts.target.query.as_str()),
+        ("a.cfg", "x=1")
+    );
+    assert_eq!(facts.header("user-agent").unwrap().bytes(), b"Unit/1.0");
+    assert_eq!(facts.source.unwrap().to_string(), "127.0.0.1");
+    assert_eq!(facts.host.as_deref(), Some("127.0.0.1"));
+    assert_eq!(server.delivered().await, (1, Delivery::Whole, 6144));
 }
 
-#[test]
-fn b_hostile_heads_and_plain_requests_over_a_real_socket() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("made");
-    let stop = Stop::default();
-    let (address, served) = runtime.block_on(async {
-        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
-        let address = listener.local_addr().expect("bound");
-        let limits = Limits::default();
-        let admission = Arc::new(Admission::strangers(&limits));
-        let plane = Arc::new(Plane::new(OneFile, limits, admission));
-        (
-            address,
-            tokio::spawn(run(listener, Channel::Http, plane, stop.clone())),
-        )
-    });
-    let check = |bytes: &str, status: &str, holds: &str| {
-        let answer = talk(address, bytes.as_bytes());
+#[tokio::test]
+async fn python_reuses_a_connection() {
+    let server = Server::plain();
+    let script = format!(
+        "import http.client as h\nc=h.HTTPConnection('127.0.0.1',{})\n\
+         for p in ['/a.cfg','/none','/a.cfg']:\n  c.request('GET',p); r=c.getresponse(); print(r.status, len(r.read()), c.sock is not None)",
+        server.address.port()
+    );
+    let output = foreign("python3", &["-c", &script]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text, "200 6144 True\n404 10 True\n200 6144 True\n");
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order_and_reported_one_by_one() {
+    let server = Server::plain();
+    let one = "GET /a.cfg HTTP/1.1\r\nHost: prov.test\r\n\r\n";
+    let last = get("");
+    let answer = server.raw(format!("{one}{one}{last}")).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3);
+    let told: Vec<_> = server
+        .heard()
+        .await
+        .iter()
+        .map(|told| format!("{told:?}"))
+        .collect();
+    let kinds: Vec<_> = told
+        .iter()
+        .map(|told| told.split('(').next().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "Asked",
+            "Delivered",
+            "Asked",
+            "Delivered",
+            "Asked",
+            "Delivered"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn http_1_0_is_served_and_kept_only_if_asked() {
+    let server = Server::plain();
+    let answer = server.raw("GET /a.cfg HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for _ in 0..2 {
+        stream
+            .write_all(b"GET /a.cfg HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            .await
+            .unwrap();
+        let (head, body) = read_response(&mut stream).await;
         assert!(
-            answer.starts_with(status) && answer.to_lowercase().contains(holds),
-            "{bytes:?}: {answer}"
+            head.to_lowercase().contains("connection: keep-alive"),
+            "{head}"
         );
+        assert_eq!(body.len(), 6144);
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_the_same_octets_for_every_name() {
+    let server = Server::plain();
+    let mut seen = Vec::new();
+    for name in [
+        "none",
+        "001565aabbcc.cfg",
+        "..%2f..%2fetc/passwd",
+        "%00",
+        "%c0%ae",
+        "%zz",
+    ] {
+        let request = format!("GET /{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = server.raw(request).await;
+        let lines: Vec<_> = answer
+            .lines()
+            .filter(|line| !line.starts_with("Date: "))
+            .collect();
+        seen.push(lines.join("\n"));
+    }
+    assert!(seen[0].starts_with("HTTP/1.1 404"), "{}", seen[0]);
+    assert!(seen.iter().all(|answer| *answer == seen[0]), "{seen:#?}");
+    let busy = server.raw(get("").replace("/a.cfg", "/busy")).await;
+    assert!(
+        busy.starts_with("HTTP/1.1 503") && busy.contains("Retry-After: 5\r\n"),
+        "{busy}"
+    );
+    assert_eq!(server.raw(get("").replace("/a.cfg", "/close")).await, "");
+    let report = server
+        .raw(get("").replace("/a.cfg", "/r/sssssssssss/registered"))
+        .await;
+    assert!(report.starts_with("HTTP/1.1 200") && report.contains("Content-Length: 0\r\n"));
+    let gone = server.raw(get("").replace("/a.cfg", "/gone.bin")).await;
+    assert!(gone.starts_with("HTTP/1.1 503"), "{gone}");
+    assert_eq!(server.delivered().await.1, Delivery::Broken);
+}
+
+/// Each line is refused with this status, and no request of it, nor one after it, is handled.
+async fn refused(cases: &[(&str, &str)]) {
+    let server = Server::plain();
+    for (octets, expect) in cases {
+        let sent = format!("{octets}GET /smuggled HTTP/1.1\r\nHost: prov.test\r\n\r\n");
+        let answer = server.raw(sent).await;
+        assert_eq!(status(&answer), *expect, "{octets:?} -> {answer:?}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{octets:?} -> {answer:?}"
+        );
+        assert!(
+            answer.contains("Connection: close"),
+            "{octets:?} -> {answer:?}"
+        );
+        assert!(server.heard().await.is_empty(), "{octets:?} was handled");
+    }
+}
+
+#[tokio::test]
+async fn b1_two_lengths_are_refused() {
+    let start = "GET /a.cfg HTTP/1.1\r\nHost: prov.test\r\n";
+    let with = |fields: &str| format!("{start}{fields}\r\n");
+    let cases = [
+        with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        with("Content-Length: 5\r\nContent-Length: 6\r\n"),
+        with("Content-Length: 5\r\nContent-Length: 5\r\n"),
+        with("Transfer-Encoding : chunked\r\n"),
+        with("Transfer-Encoding: xchunked\r\n"),
+        with("Transfer-Encoding: chunked, identity\r\n"),
+        with("Transfer-Encoding:\x0bchunked\r\n"),
+        with("Content-Length: +5\r\n"),
+        with("Content-Length: 0x5\r\n"),
+        with("Content-Length: 5,5\r\n"),
+        with("Content-Length: \r\n"),
+        with("Content-Length: 99999999999999999999\r\n"),
+        "GET /a.cfg HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+    ];
+    let cases: Vec<_> = cases.iter().map(|case| (case.as_str(), "400")).collect();
+    refused(&cases).await;
+}
+
+#[tokio::test]
+async fn b2_bodies_folds_and_bare_line_ends() {
+    let huge = format!(
+        "GET /a.cfg HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF;{}\r\n",
+        "x".repeat(1 << 20)
+    );
+    refused(&[
+        (&huge, "413"),
+        ("GET /a.cfg HTTP/1.1\nHost: prov.test\n\n", "400"),
+        ("GET /a.cfg HTTP/1.1\r\nHost: prov.test\n\r\n", "400"),
+        (
+            "GET /a.cfg HTTP/1.1\r\nHost: prov.test\r\n folded\r\n\r\n",
+            "400",
+        ),
+        ("GET /a.cfg HTTP/1.1\r\nX: a\rb\r\n\r\n", "400"),
+        ("GET /a.cfg HTTP/1.1\r\nX: a\0b\r\n\r\n", "400"),
+        ("GET /a.cfg HTTP/1.1\r\n: a\r\n\r\n", "400"),
+        ("GET /a.cfg HTTP/1.1\r\nno colon\r\n\r\n", "400"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn b3_oversized_and_odd_heads() {
+    let line = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(64 * 1024));
+    let fields = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1000));
+    let field = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
+    let method = format!("{} / HTTP/1.1\r\n\r\n", "M".repeat(10_000));
+    let short_method = format!("{} / HTTP/1.1\r\n\r\n", "M".repeat(40));
+    refused(&[
+        (&line, "414"),
+        (&fields, "431"),
+        (&field, "431"),
+        (&method, "414"),
+        (&short_method, "400"),
+        ("GET /a.cfg\r\n\r\n", "400"),
+        ("GET /a.cfg HTTP/2.0\r\n\r\n", "505"),
+        ("GET /a.cfg HTTP/1.1x\r\n\r\n", "400"),
+        ("GET  /a.cfg HTTP/1.1\r\n\r\n", "400"),
+        ("GET /a b.cfg HTTP/1.1\r\n\r\n", "400"),
+        ("GET a.cfg HTTP/1.1\r\n\r\n", "400"),
+        ("GET prov.test:80 HTTP/1.1\r\n\r\n", "400"),
+        ("GET * HTTP/1.1\r\n\r\n", "400"),
+        (
+            "GET http://evil/a.cfg HTTP/1.1\r\nHost: prov.test\r\n\r\n",
+            "400",
+        ),
+        ("GET http://x@prov.test/a.cfg HTTP/1.1\r\n\r\n", "400"),
+        ("GET ftp://prov.test/a.cfg HTTP/1.1\r\n\r\n", "400"),
+        ("\r\n\r\n", "400"),
+        ("\x16\x03\x01\x02", "400"),
+    ])
+    .await;
+    let server = Server::plain();
+    let ours = get("").replace("/a.cfg", "http://PROV.test:80/a.cfg");
+    assert_eq!(status(&server.raw(ours).await), "200");
+    assert_eq!(server.asked().await.host.as_deref(), Some("prov.test"));
+}
+
+#[tokio::test]
+async fn b4_a_slow_head_is_cut_off() {
+    let limits = Limits {
+        head_time: Duration::from_millis(150),
+        first_byte: Duration::from_millis(150),
+        idle: Duration::from_millis(150),
+        ..Limits::default()
+    };
+    let server = Server::limited(limits);
+    assert_eq!(server.raw("").await, "");
+    assert_eq!(status(&server.raw("GET /a.cfg HT").await), "408");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /a.cfg HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(read_response(&mut stream).await.1.len(), 6144);
+    assert_eq!(
+        read_to_end(&mut stream).await,
+        "",
+        "an idle connection is closed"
+    );
+}
+
+#[tokio::test]
+async fn b4_a_reader_that_stops_reading_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let big = folder.path().join("big");
+    let length = 64 * 1024 * 1024;
+    std::fs::File::create(&big)
+        .unwrap()
+        .set_len(length)
+        .unwrap();
+    let limits = Limits {
+        response_grace: Duration::from_millis(300),
+        response_rate: 1 << 40,
+        ..Limits::default()
+    };
+    let setup = Setup {
+        limits,
+        big: Some((big, length)),
+    };
+    let server = Server::start(setup, Channel::Http, |_| {});
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /big.bin HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    let (ticket, how, bytes) = server.delivered().await;
+    assert_eq!((ticket, how), (3, Delivery::Broken));
+    assert!(bytes > 0 && bytes < length, "{bytes}");
+}
+
+#[tokio::test]
+async fn b4_one_address_holds_so_many_connections_and_no_more() {
+    let server = Server::limited(Limits {
+        per_address: 3,
+        ..Limits::default()
+    });
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream
+            .write_all(b"GET /a.cfg HTTP/1.1\r\n\r\n")
+            .await
+            .unwrap();
+        read_response(&mut stream).await;
+        held.push(stream);
+    }
+    assert_eq!(server.raw("").await, "", "turned away");
+    drop(held);
+    // The places come back as soon as the server has seen the ends.
+    loop {
+        if status(&server.raw(get("")).await) == "200" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn b6_names_never_leave_the_table() {
+    let server = Server::plain();
+    for name in [
+        "/p/..%2f..%2fetc/passwd",
+        "/p/%252e%252e/x",
+        "/..\\..",
+        "//etc/passwd",
+        "/p/%00",
+        "/p/.%2e/",
+        "/C:\\x",
+        "/%c0%ae%c0%ae/",
+        &format!("/{}", "x".repeat(4000)),
+    ] {
+        let answer = server.raw(get("").replace("/a.cfg", name)).await;
+        assert_eq!(status(&answer), "404", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn b7_ranges() {
+    let server = Server::plain();
+    let check = async |range: &str, expect: &str, how: (Delivery, u64)| {
+        let answer = server.raw(get(&format!("Range: {range}\r\n"))).await;
+        assert_eq!(status(&answer), expect, "{range}");
+        let (_, got, bytes) = server.delivered().await;
+        assert_eq!((got, bytes), how, "{range}");
         answer
     };
-    let get = "GET /a.cfg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
-    check(&format!("{get}\r\n"), "HTTP/1.1 200", "content-length: 10");
+    let answer = check("bytes=10-19", "206", (Delivery::Part, 10)).await;
+    assert!(
+        answer.contains("Content-Range: bytes 10-19/6144\r\n"),
+        "{answer}"
+    );
+    assert!(answer.ends_with(&String::from_utf8_lossy(&small()[10..20]).into_owned()));
+    check("bytes=0-", "206", (Delivery::Whole, 6144)).await;
+    let many = format!("bytes={}", "0-0,".repeat(2000));
+    check(&many, "200", (Delivery::Whole, 6144)).await;
+    let answer = check("bytes=-0", "416", (Delivery::Part, 0)).await;
+    assert!(
+        answer.contains("Content-Range: bytes */6144\r\n"),
+        "{answer}"
+    );
+    check("bytes=9999999999-", "416", (Delivery::Part, 0)).await;
     check(
-        &format!("{get}If-None-Match: \"tag\"\r\n\r\n"),
-        "HTTP/1.1 304",
-        "etag",
-    );
+        "bytes=0-1\r\nIf-Range: \"other\"",
+        "200",
+        (Delivery::Whole, 6144),
+    )
+    .await;
     check(
-        &format!("{get}Range: bytes=2-3\r\n\r\n"),
-        "HTTP/1.1 206",
-        "\r\n\r\n23",
+        &format!("bytes=0-1\r\nIf-Range: \"{ETAG}\""),
+        "206",
+        (Delivery::Part, 2),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn b7_firmware_is_streamed_from_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let big = folder.path().join("firmware");
+    let bytes: Vec<u8> = (0..251).cycle().take(3_000_000).collect();
+    std::fs::write(&big, &bytes).unwrap();
+    let setup = Setup {
+        big: Some((big, 3_000_000)),
+        ..Setup::default()
+    };
+    let server = Server::start(setup, Channel::Http, |_| {});
+    let got = folder.path().join("got");
+    let url = format!("http://{}/big.bin", server.address);
+    let to = got.to_str().unwrap();
+    assert!(
+        foreign("curl", &["-sS", "-o", to, &url])
+            .await
+            .status
+            .success()
     );
-    check(
-        &format!("{get}User-Agent: \u{1}\u{ff}\r\n\r\n"),
-        "HTTP/1.1 200",
-        "0123456789",
+    assert!(std::fs::read(&got).unwrap() == bytes, "the same octets");
+    assert_eq!(server.delivered().await, (3, Delivery::Whole, 3_000_000));
+    let part = ["-sS", "-r", "2999000-2999999", "-o", to, &url];
+    assert!(foreign("curl", &part).await.status.success());
+    assert!(
+        std::fs::read(&got).unwrap() == bytes[2_999_000..],
+        "the same octets"
     );
-    check("GET /a.cfg HTTP/1.0\r\n\r\n", "HTTP/1.", "0123456789");
-    let head = check(
-        &get.replace("GET", "HEAD").add("\r\n"),
-        "HTTP/1.1 200",
-        "content-length: 10",
+    assert_eq!(server.delivered().await, (3, Delivery::Part, 1000));
+}
+
+#[tokio::test]
+async fn b8_encodings_are_ignored() {
+    let server = Server::plain();
+    let field = format!("Accept-Encoding: {}\r\n", "gzip;q=0,".repeat(1000));
+    let answer = server.raw(get(&field)).await;
+    assert_eq!(status(&answer), "200");
+    assert!(
+        !answer.to_lowercase().contains("content-encoding"),
+        "{answer}"
     );
-    assert!(!head.contains("0123"));
-    let unknown = check(
-        "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        "HTTP/1.1 404",
-        "content-length",
+}
+
+#[tokio::test]
+async fn b9_b10_only_get_and_head() {
+    refused(&[
+        (
+            "PUT /a.cfg HTTP/1.1\r\nContent-Length: 5000000000\r\n\r\n",
+            "405",
+        ),
+        (
+            "POST /a.cfg HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+            "405",
+        ),
+        ("PROPFIND /a.cfg HTTP/1.1\r\n\r\n", "405"),
+        ("TRACE /a.cfg HTTP/1.1\r\nX-Secret: CANARY\r\n\r\n", "405"),
+        ("CONNECT prov.test:80 HTTP/1.1\r\n\r\n", "405"),
+        ("OPTIONS * HTTP/1.1\r\n\r\n", "405"),
+        ("get /a.cfg HTTP/1.1\r\n\r\n", "405"),
+        ("GET /a.cfg HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "413"),
+    ])
+    .await;
+    let server = Server::plain();
+    let answer = server
+        .raw("TRACE / HTTP/1.1\r\nX-Secret: CANARY\r\n\r\n")
+        .await;
+    assert!(
+        answer.contains("Allow: GET, HEAD\r\n") && !answer.contains("CANARY"),
+        "{answer}"
     );
-    assert!(!unknown.contains("Retry-After"));
-    // B1, B2, B6, B10, B17, B18: refused, and the request behind is never handled.
-    let behind = format!("{get}\r\n");
-    for hostile in [
-        "GET /a.cfg HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "GET /a.cfg HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\n",
-        "GET /a.cfg HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n",
-        "GET /a.cfg HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-        "GET http://evil/a.cfg HTTP/1.1\r\nHost: ours\r\n\r\n",
-        "GET /a.cfg HTTP/1.1\nHost: x\n\n",
-        "TRACE /a.cfg HTTP/1.1\r\nHost: x\r\n\r\n",
-        "POST /a.cfg HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n01234",
+}
+
+#[tokio::test]
+async fn b14_the_host_is_never_reflected() {
+    let server = Server::plain();
+    let answer = server
+        .raw(get("").replace("prov.test", "evil.example"))
+        .await;
+    assert_eq!(status(&answer), "200");
+    assert!(!answer.contains("evil"), "{answer}");
+}
+
+#[tokio::test]
+async fn b17_two_codings_and_a_pipelined_request() {
+    refused(&[(
+        "GET /a.cfg HTTP/1.1\r\nHost: prov.test\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "400",
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn b18_hosts() {
+    refused(&[
+        (
+            "GET /a.cfg HTTP/1.1\r\nHost: prov.test\r\nHost: prov.test\r\n\r\n",
+            "400",
+        ),
+        (
+            "GET http://evil/x HTTP/1.1\r\nHost: prov.test\r\n\r\n",
+            "400",
+        ),
+        ("GET /a.cfg HTTP/1.1\r\nHost: a/b\r\n\r\n", "400"),
+    ])
+    .await;
+    let server = Server::plain();
+    let none = server
+        .raw("GET /a.cfg HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .await;
+    assert_eq!(status(&none), "200");
+    assert_eq!(server.asked().await.host, None);
+}
+
+#[tokio::test]
+async fn b19_an_agent_is_octets() {
+    let server = Server::plain();
+    let mut request = b"GET /a.cfg HTTP/1.1\r\nConnection: close\r\nUser-Agent: ".to_vec();
+    let agent: Vec<u8> = (0x80..=0xff).chain(1..9).chain([0x1b, 0x7f]).collect();
+    request.extend(&agent);
+    request.extend(b"\r\n\r\n");
+    assert_eq!(status(&server.raw(&request).await), "200");
+    let facts = server.asked().await;
+    assert_eq!(facts.header("user-agent").unwrap().bytes(), agent);
+}
+
+#[tokio::test]
+async fn b20_a_body_that_never_comes() {
+    refused(&[("GET /a.cfg HTTP/1.1\r\nContent-Length: 10\r\n\r\nab", "413")]).await;
+}
+
+#[tokio::test]
+async fn b21_bare_line_feeds_are_refused_everywhere() {
+    refused(&[
+        ("GET /a.cfg HTTP/1.0\n\n", "400"),
+        ("\nGET /a.cfg HTTP/1.0\r\n\r\n", "400"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn b22_head_and_conditions() {
+    let server = Server::plain();
+    let head = server.raw(get("").replace("GET", "HEAD")).await;
+    assert!(
+        head.contains("Content-Length: 6144\r\n") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    assert_eq!(server.delivered().await, (1, Delivery::Part, 0));
+    let same = server
+        .raw(get(&format!("If-None-Match: \"x\", W/\"{ETAG}\"\r\n")))
+        .await;
+    assert!(
+        same.starts_with("HTTP/1.1 304") && same.ends_with("\r\n\r\n"),
+        "{same}"
+    );
+    assert_eq!(server.delivered().await, (1, Delivery::Unchanged, 0));
+    for other in [
+        "If-None-Match: \"other\"",
+        "If-None-Match: *",
+        "If-Modified-Since: Thu, 01 Jan 2099 00:00:00 GMT",
     ] {
-        let answer = check(
-            &format!("{hostile}{behind}"),
-            "HTTP/1.1 4",
-            "connection: close",
+        assert_eq!(
+            status(&server.raw(get(&format!("{other}\r\n"))).await),
+            "200",
+            "{other}"
         );
-        assert!(!answer.contains("0123456789"), "{hostile:?}: {answer}");
+        assert_eq!(server.delivered().await, (1, Delivery::Whole, 6144));
     }
-    for path in ["/../a.cfg", "/%2e%2e/a.cfg", "//a.cfg", "/a.cfg%00"] {
-        let answer = talk(
-            address,
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-        );
-        assert!(!answer.contains("0123456789"), "{path}: {answer}");
-    }
-    stop.drain.cancel();
-    runtime.block_on(served).expect("it ends").expect("as told");
+    let empty = server.raw(get("").replace("a.cfg", "empty.cfg")).await;
+    assert!(empty.contains("Content-Length: 0\r\n"), "{empty}");
+    assert_eq!(server.delivered().await, (2, Delivery::Whole, 0));
 }
 
-/// Appends, for one-line requests.
-trait Add {
-    fn add(self, more: &str) -> String;
+#[tokio::test]
+async fn a19_forwarded_headers_of_a_stranger_are_ignored() {
+    let server = Server::plain();
+    server
+        .raw(get(
+            "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n",
+        ))
+        .await;
+    assert_eq!(
+        server.asked().await.source.unwrap().to_string(),
+        "127.0.0.1"
+    );
+    let proxied = Server::start(Setup::default(), Channel::Http, |plane| {
+        plane.trusted = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    proxied
+        .raw(get("X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\n"))
+        .await;
+    assert_eq!(
+        proxied.asked().await.source.unwrap().to_string(),
+        "203.0.113.9"
+    );
+    let preamble = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\0\x50\0\x51";
+    assert_eq!(status(&proxied.raw(preamble).await), "400");
 }
 
-impl Add for String {
-    fn add(mut self, more: &str) -> String {
-        self.push_str(more);
-        self
-    }
+#[tokio::test]
+async fn a_transfer_that_breaks_off_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let big = folder.path().join("big");
+    let length = 64 * 1024 * 1024;
+    std::fs::File::create(&big)
+        .unwrap()
+        .set_len(length)
+        .unwrap();
+    let setup = Setup {
+        big: Some((big, length)),
+        ..Setup::default()
+    };
+    let server = Server::start(setup, Channel::Http, |_| {});
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /big.bin HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    stream.read_exact(&mut [0; 1000]).await.unwrap();
+    drop(stream);
+    let (_, how, bytes) = server.delivered().await;
+    assert_eq!(how, Delivery::Broken);
+    assert!(bytes < length);
+}
+
+#[tokio::test]
+async fn f16_a_drain_finishes_what_is_at_work() {
+    let server = Server::plain();
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /a.cfg HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    read_response(&mut idle).await;
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    busy.write_all(b"GET /wait.cfg HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    while server.asked().await.target.path != "wait.cfg" {}
+    server.stop.drain.cancel();
+    assert_eq!(read_to_end(&mut idle).await, "");
+    server.door.release.notify_one();
+    let answer = read_to_end(&mut busy).await;
+    assert_eq!(status(&answer), "200");
+    assert!(
+        answer.to_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+    assert_eq!(server.delivered().await, (4, Delivery::Whole, 6144));
+    let address = server.address;
+    server.ended().await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn f16_the_second_signal_ends_at_once() {
+    let server = Server::plain();
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    busy.write_all(b"GET /wait.cfg HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    server.asked().await;
+    server.stop.drain.cancel();
+    server.stop.now.cancel();
+    server.ended().await.unwrap();
+    assert_eq!(read_to_end(&mut busy).await, "");
 }

@@ -8,9 +8,11 @@
 )]
 
 mod cli;
+mod device_plane;
 mod explain;
 mod http;
 mod manifest;
 mod power_cut;
 mod store;
 mod tidy;
+mod tls;
