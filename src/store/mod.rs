@@ -1,150 +1,234 @@
-//! The durable floor of the store: keys and values, one writer with group commit.
+//! The store: rows of the model, kept by an embedded engine, written by one writer.
 //!
-//! Typed rows come on top of it. A batch is whole or not at all, its preconditions are checked in
-//! the same step, and `Now` returns only after the disk has it. Engines are one enum, so that a
-//! second kind of store can join. redb was one: the power-cut test found acknowledged writes gone
-//! (`docs/progress.md`), so it is not offered. It knows `model`, never `engine`.
+//! Knows the model and nothing above it: what a row means is decided elsewhere; that rows change
+//! together, that unique values are unique, and that what was acknowledged is there after a power
+//! cut, is decided here.
+//!
+//! - `rows`: writes and questions. `apply`: what a write must meet, and the rows it changes.
+//! - `writer`: the one thread that writes; group commit. `stage`: undecided over decided rows.
+//! - `query`, `settings`: reads. `snapshot`: all rows at one moment, under writes.
+//! - `codec`: stored shapes. `keyspace`: how rows are named. `home`: the folder.
+//! - `engine`: sled or redb behind one enum.
+//! - `backup`, `restore`, `check`: the way out, the way back, and whether all is well.
+//! - `keys`: data key and site key; seals and opens secrets, derives tokens.
+//!
+//! **Invariant:** every key begins with the tenant. **Invariant:** a store with files in it is
+//! opened or refused, never started empty.
 
-mod sled_engine;
+mod apply;
+mod apply_rest;
+mod check;
+mod codec;
+mod codec_device;
+mod codec_records;
+mod codec_words;
+mod engine;
+mod engine_redb;
+mod engine_sled;
+mod error;
+mod home;
+pub mod keys;
+mod keyspace;
+mod query;
+mod query_rest;
+mod rows;
+mod settings;
+mod snapshot;
+mod stage;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
-/// Which engine keeps the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Sled,
-}
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Semaphore, oneshot};
 
-/// What can go wrong. Nothing of a batch that failed is visible.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A precondition did not hold: read again and decide again.
-    #[error("somebody else changed it first; read again")]
-    Conflict,
-    #[error("the store is closed")]
-    Closed,
-    #[error("{dir}: another process holds the store; stop it first", dir = .0.display())]
-    Locked(PathBuf),
-    #[error("{dir}: cannot be opened or written: {why}; check its owner and mode, or restore a backup", dir = .dir.display())]
-    Engine { dir: PathBuf, why: String },
-    #[error("a value of {0} octets is over the limit of {MOST}")]
-    TooLarge(usize),
-}
+pub use self::check::{Problem, Report};
+pub use self::error::StoreError;
+pub use self::keys::{KeyError, Keys};
+pub use self::rows::{
+    AuditEntry, Batch, CheckFilter, Committed, Durability, Expect, Filter, Job, JobState, KnownAsk,
+    KnownRows, Owner, Published, Settings, TokenKind, Write,
+};
 
-/// The largest value, in octets: what the embedded log keeps in one piece.
-pub const MOST: usize = 64 << 10;
+use self::apply::Counters;
+use self::engine::{Engine, View as _};
+use self::home::Home;
+use self::keyspace::{Key, Table};
+use self::writer::{Core, Message, QUEUE, Writer};
 
-/// When a commit returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// After the disk has it.
-    Now,
-    /// At once: visible, and on the disk within one second.
-    Soon,
-}
+/// The engine and folder of a store that nobody configured.
+pub const DEFAULT_URL: &str = "sled:store";
 
-/// One atomic change.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Keys and what they must hold now; `None`: nothing.
-    pub expect: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// Keys and what they hold then; `None`: nothing.
-    pub put: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-
-/// A key and what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub key: Vec<u8>,
-    pub value: Vec<u8>,
-}
-
-/// The engine under the writer.
-#[derive(Debug)]
-enum Engine {
-    Sled(sled_engine::Sled),
-}
-
-/// A store: cheap to clone. It closes, with everything on the disk, when the last clone goes.
+/// Where the store is, and how much it may use.
 #[derive(Clone, Debug)]
-pub struct Store {
-    engine: Arc<Engine>,
-    writer: Arc<writer::Writer>,
+pub struct Options {
+    /// `sled:FOLDER` or `redb:FOLDER`, the folder below `dir`.
+    pub url: String,
+    /// The data folder.
+    pub dir: PathBuf,
+    /// Memory for rows that were read, in octets.
+    pub cache_bytes: u64,
+    /// Make a store where there is none.
+    pub create: bool,
+    /// Free space of the disk, in octets, below which writes are refused with `DiskFull`.
+    pub spare_bytes: u64,
+}
+
+impl Options {
+    /// The default store of a data folder, made if it is not there.
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            url: DEFAULT_URL.to_owned(),
+            dir: dir.to_owned(),
+            cache_bytes: 64 << 20,
+            create: true,
+            spare_bytes: 16 << 20,
+        }
+    }
+}
+
+/// An open store. Clones are handles of the same one; it ends with the last of them, or with
+/// [`Store::close`].
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    sender: Mutex<Option<mpsc::Sender<Message>>>,
+    /// Places in the writer's queue.
+    queue: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    settings: ArcSwapOption<Settings>,
+    settings_turn: Mutex<()>,
 }
 
 impl Store {
-    /// Opens the store below `dir`, or makes one where none is. `cache` is in octets.
-    pub fn open(dir: &Path, kind: Kind, cache: u64) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
-        let engine = match kind {
-            Kind::Sled => Engine::Sled(sled_engine::Sled::open(dir, cache)?),
-        };
-        let engine = Arc::new(engine);
-        let writer = writer::Writer::start(Arc::clone(&engine), dir)?;
-        Ok(Self {
-            engine,
-            writer: Arc::new(writer),
-        })
+    /// Whether there is a store to open, whole or not.
+    pub fn exists(dir: &Path, url: &str) -> Result<bool, StoreError> {
+        home::exists(dir, url)
     }
 
-    /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.engine.get(key)
-    }
-
-    /// Up to `most` keys and values that begin with `prefix` and follow `after`, in order.
-    pub fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        most: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        match &*self.engine {
-            Engine::Sled(sled) => sled.scan(prefix, after, most),
+    /// Opens the store; refuses one that is damaged, newer, locked or another user's.
+    pub fn open(options: &Options) -> Result<Self, StoreError> {
+        let home = Home::enter(&options.dir, &options.url, options.create)?;
+        let fresh = home.is_fresh();
+        let dir = home.engine_dir();
+        let engine = Engine::open(home.kind(), &dir, options.cache_bytes, fresh)?;
+        // This row says that the engine read its files to the end of its first flush.
+        let mark = Key::of(Table::Meta).text("_format").done();
+        if fresh {
+            let value = home::FORMAT.to_be_bytes().to_vec();
+            engine.apply(vec![(mark, Some(value))], true)?;
+            home::sync_dir(home.dir())?;
+            home.settle()?;
+        } else if engine.get(&mark)?.is_none() {
+            return Err(StoreError::Corrupt {
+                file: dir,
+                what: "its first row is gone".to_owned(),
+            });
         }
+        let counters = counters(&engine)?;
+        let core = Arc::new(Core::new(engine, home, options.spare_bytes));
+        let (sender, inbox) = mpsc::channel();
+        let writer = Writer::new(Arc::clone(&core), inbox, counters);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::io("start the writer of", &dir, &error))?;
+        Ok(Self(Arc::new(Inner {
+            core,
+            sender: Mutex::new(Some(sender)),
+            queue: Arc::new(Semaphore::new(QUEUE)),
+            thread: Mutex::new(Some(thread)),
+            settings: ArcSwapOption::empty(),
+            settings_turn: Mutex::new(()),
+        })))
     }
 
-    /// Commits a batch, whole or not at all. Concurrent ones share one flush.
-    pub async fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
-        let large = batch
-            .put
-            .iter()
-            .filter_map(|(_, value)| value.as_ref())
-            .map(Vec::len)
-            .max();
-        match large.filter(|size| *size > MOST) {
-            Some(size) => Err(StoreError::TooLarge(size)),
-            None => self.writer.commit(batch, durability).await,
+    /// Writes a batch, whole or not at all. Comes back as its [`Durability`] says. A caller that
+    /// stops waiting does not stop the commit.
+    pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let permit = Arc::clone(&self.0.queue)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Commit {
+            batch,
+            reply,
+            permit,
+        })?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Writes what waits, flushes, and ends the writer. Reads go on until the last handle is gone;
+    /// the folder is free then.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Close(reply))?;
+        self.0
+            .sender
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Why nothing is written any more, if so.
+    pub fn health(&self) -> Result<(), StoreError> {
+        self.core().broken().map_or(Ok(()), Err)
+    }
+
+    fn send(&self, message: Message) -> Result<(), StoreError> {
+        let sender = self.0.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = sender.as_ref().ok_or(StoreError::Closed)?;
+        sender.send(message).map_err(|_| StoreError::Closed)
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.0.core
+    }
+
+    pub(crate) fn kept_settings(&self) -> &ArcSwapOption<Settings> {
+        &self.0.settings
+    }
+
+    pub(crate) fn settings_turn(&self) -> &Mutex<()> {
+        &self.0.settings_turn
+    }
+}
+
+impl Drop for Inner {
+    /// The writer ends when nobody can reach it; then the engine's files are free.
+    fn drop(&mut self) {
+        let sender = self
+            .sender
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(sender.take());
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // It panicked, if it did, where it was logged.
+            drop(thread.join());
         }
     }
 }
 
-impl Engine {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self {
-            Self::Sled(sled) => sled.get(key),
-        }
-    }
-
-    fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        match self {
-            Self::Sled(sled) => sled.apply(batch),
-        }
-    }
-
-    /// Returns when all that was applied is on the disk.
-    fn sync(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sled(sled) => sled.sync(),
-        }
-    }
-}
-
-fn failed(dir: &Path, why: &impl ToString) -> StoreError {
-    StoreError::Engine {
-        dir: dir.to_owned(),
-        why: why.to_string(),
-    }
+/// The numbers to go on with.
+fn counters(engine: &Engine) -> Result<Counters, StoreError> {
+    let kept = engine.get(&Key::of(Table::Meta).text(keyspace::NEXT_CHECK).done())?;
+    let kept = kept
+        .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok())
+        .map_or(1, u64::from_be_bytes);
+    let next = |newest: Option<u64>| newest.map_or(1, |newest| newest + 1);
+    Ok(Counters {
+        check: next(query_rest::newest(engine, Table::Check)?).max(kept),
+        audit: next(query_rest::newest(engine, Table::Audit)?),
+        settings: 1,
+    })
 }

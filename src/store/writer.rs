@@ -1,144 +1,251 @@
-//! One writer a store: it checks preconditions, applies batches in order, and shares each flush
-//! among all that wait for it.
+//! The one writer: a thread that decides batches in their order, applies a group of them at once
+//! and shares one flush among all that must be durable.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Batch, Durability, Engine, StoreError, failed};
+use super::apply::{self, Counters};
+use super::engine::Engine;
+use super::error::StoreError;
+use super::home::Home;
+use super::rows::{Batch, Committed, Durability};
+use super::snapshot::Snapshot;
+use super::stage::{Changes, Stage};
 
-/// Batches that wait at most; a further one waits for its place.
-const QUEUE: usize = 1024;
-/// Batches that share one flush at most.
+/// Batches that wait at most; whoever comes later waits before it is queued.
+pub(crate) const QUEUE: usize = 1024;
+/// Batches that share a flush at most.
 const GROUP: usize = 256;
-/// How long a `Soon` may wait for the disk.
-const SOON: Duration = Duration::from_millis(900);
+/// Writes of a group at most, so that one flush does not take for ever.
+const GROUP_WRITES: usize = 4096;
+/// How long a `Soon` write may wait for its flush. A second is what trust.md section 7 allows.
+const SOON: Duration = Duration::from_millis(700);
 
-struct Job {
-    batch: Batch,
-    durability: Durability,
-    done: oneshot::Sender<Result<(), StoreError>>,
-    /// Given back when the job is done.
-    _place: OwnedSemaphorePermit,
+/// What the writer and the readers share.
+pub(crate) struct Core {
+    pub(crate) engine: Engine,
+    pub(crate) home: Home,
+    /// Version of the rows in `Settings`.
+    pub(crate) settings: AtomicU64,
+    /// Space that is left alone: below it, writes are refused.
+    pub(crate) spare_bytes: u64,
+    /// Set when the engine failed: nothing is written any more.
+    broken: Mutex<Option<StoreError>>,
 }
 
-#[derive(Debug)]
-pub(super) struct Writer {
-    jobs: Option<SyncSender<Job>>,
-    places: Arc<Semaphore>,
-    thread: Option<JoinHandle<()>>,
-}
+impl Core {
+    pub(crate) fn new(engine: Engine, home: Home, spare_bytes: u64) -> Self {
+        Self {
+            engine,
+            home,
+            settings: AtomicU64::new(1),
+            spare_bytes,
+            broken: Mutex::new(None),
+        }
+    }
 
-impl Writer {
-    pub(super) fn start(engine: Arc<Engine>, dir: &Path) -> Result<Self, StoreError> {
-        let (jobs, queue) = sync_channel(QUEUE);
-        let owned = dir.to_owned();
-        let thread = std::thread::Builder::new().name("store-writer".to_owned());
-        let thread = thread
-            .spawn(move || run(&engine, &owned, &queue))
-            .map_err(|error| failed(dir, &error))?;
-        Ok(Self {
-            places: Arc::new(Semaphore::new(QUEUE)),
-            jobs: Some(jobs),
-            thread: Some(thread),
+    /// The error that ended writing, if one did.
+    pub(crate) fn broken(&self) -> Option<StoreError> {
+        self.broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn break_with(&self, error: &StoreError) {
+        tracing::error!(%error, "the store takes no writes until it is opened again");
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+
+    /// Whether there is space to write. A file system that does not say counts as having some.
+    fn has_space(&self) -> bool {
+        rustix::fs::statvfs(self.home.dir()).map_or(true, |about| {
+            about.f_bavail.saturating_mul(about.f_frsize) >= self.spare_bytes
         })
     }
+}
 
-    pub(super) async fn commit(
-        &self,
+/// What the writer is asked to do.
+pub(crate) enum Message {
+    Commit {
         batch: Batch,
-        durability: Durability,
-    ) -> Result<(), StoreError> {
-        let (done, outcome) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        // A place in the queue first: then the send below never blocks a thread of the runtime.
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        let job = Job {
-            batch,
-            durability,
-            done,
-            _place: place,
-        };
-        jobs.send(job).map_err(|_| StoreError::Closed)?;
-        outcome.await.map_err(|_| StoreError::Closed)?
-    }
+        reply: oneshot::Sender<Result<Committed, StoreError>>,
+        /// Its place in the queue, given back when the batch is done.
+        permit: OwnedSemaphorePermit,
+    },
+    #[expect(dead_code, reason = "backup asks for it")]
+    /// A consistent view, from between two groups.
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Flush and end.
+    Close(oneshot::Sender<Result<(), StoreError>>),
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // The queue ends, the thread drains it and flushes once more.
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+/// The writer's own state.
+pub(crate) struct Writer {
+    core: Arc<Core>,
+    inbox: Receiver<Message>,
+    counters: Counters,
+    /// When the oldest write that is not durable must be.
+    due: Option<Instant>,
+    snapshots: Vec<Weak<Snapshot>>,
+}
+
+type Waiting = (
+    oneshot::Sender<Result<Committed, StoreError>>,
+    OwnedSemaphorePermit,
+);
+
+impl Writer {
+    pub(crate) fn new(core: Arc<Core>, inbox: Receiver<Message>, counters: Counters) -> Self {
+        Self {
+            core,
+            inbox,
+            counters,
+            due: None,
+            snapshots: Vec::new(),
         }
     }
-}
 
-fn run(engine: &Engine, dir: &Path, queue: &Receiver<Job>) {
-    let mut waiting_since: Option<Instant> = None;
-    // Once a flush failed nobody knows what the disk holds: every later commit fails too.
-    let mut broken: Option<String> = None;
-    loop {
-        let patience = waiting_since.map_or(SOON, |since| SOON.saturating_sub(since.elapsed()));
-        let first = match queue.recv_timeout(patience) {
-            Ok(job) => Some(job),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                if waiting_since.is_some() && broken.is_none() {
-                    tell(engine.sync());
-                }
-                return;
-            }
-        };
-        let mut durable = Vec::new();
-        for job in first.into_iter().chain(queue.try_iter().take(GROUP - 1)) {
-            let applied = match &broken {
-                Some(why) => Err(failed(dir, why)),
-                None => apply(engine, &job.batch),
+    /// Runs until the store is closed or the last handle is gone; what was applied is durable then.
+    pub(crate) fn run(mut self) {
+        loop {
+            let next = match self.due {
+                None => self
+                    .inbox
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => self
+                    .inbox
+                    .recv_timeout(at.saturating_duration_since(Instant::now())),
             };
-            match (applied, job.durability) {
-                (Ok(()), Durability::Now) => durable.push(job.done),
-                (applied, Durability::Soon | Durability::Now) => {
-                    if applied.is_ok() {
-                        waiting_since.get_or_insert_with(Instant::now);
+            match next {
+                Ok(message) => {
+                    if let Some(closed) = self.handle(message) {
+                        let result = self.flush();
+                        // Whoever asked may be gone.
+                        drop(closed.send(result));
+                        return;
                     }
-                    drop(job.done.send(applied));
+                }
+                Err(RecvTimeoutError::Timeout) => drop(self.flush()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    drop(self.flush());
+                    return;
                 }
             }
         }
-        let due = waiting_since.is_some_and(|since| since.elapsed() >= SOON);
-        if durable.is_empty() && !due {
-            continue;
-        }
-        let synced = engine.sync();
-        waiting_since = None;
-        broken = synced.as_ref().err().map(ToString::to_string);
-        for done in durable {
-            let outcome = broken.as_ref().map_or(Ok(()), |why| Err(failed(dir, why)));
-            drop(done.send(outcome));
-        }
-        tell(synced);
     }
-}
 
-fn apply(engine: &Engine, batch: &Batch) -> Result<(), StoreError> {
-    for (key, wanted) in &batch.expect {
-        if engine.get(key)? != *wanted {
-            return Err(StoreError::Conflict);
+    /// Handles a message and all that wait behind it, up to a group; gives back who closes.
+    fn handle(&mut self, first: Message) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        let mut group = Vec::new();
+        let mut writes = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Commit {
+                    batch,
+                    reply,
+                    permit,
+                } => {
+                    writes += batch.writes.len();
+                    group.push((batch, (reply, permit)));
+                }
+                Message::Snapshot(reply) => {
+                    self.commit(std::mem::take(&mut group));
+                    let snapshot = Arc::new(Snapshot::default());
+                    self.snapshots.push(Arc::downgrade(&snapshot));
+                    drop(reply.send(snapshot));
+                }
+                Message::Close(reply) => {
+                    self.commit(group);
+                    return Some(reply);
+                }
+            }
+            next = if group.len() >= GROUP || writes >= GROUP_WRITES {
+                None
+            } else {
+                self.inbox.try_recv().ok()
+            };
+        }
+        self.commit(group);
+        None
+    }
+
+    fn commit(&mut self, group: Vec<(Batch, Waiting)>) {
+        if group.is_empty() {
+            return;
+        }
+        let refusal = self
+            .core
+            .broken()
+            .or_else(|| (!self.core.has_space()).then_some(StoreError::DiskFull));
+        if let Some(error) = refusal {
+            for (_, (reply, _permit)) in group {
+                drop(reply.send(Err(error.clone())));
+            }
+            return;
+        }
+        let mut changes = Changes::new();
+        let mut accepted = Vec::with_capacity(group.len());
+        let mut durable = false;
+        for (batch, waiting) in group {
+            let now = batch.durability == Durability::Now;
+            let mut counters = self.counters;
+            let mut stage = Stage::new(&self.core.engine, &changes);
+            match apply::batch(batch, &mut stage, &mut counters) {
+                Ok(committed) => {
+                    let mine = stage.into_changes();
+                    changes.extend(mine);
+                    self.counters = counters;
+                    durable |= now;
+                    accepted.push((committed, waiting));
+                }
+                Err(error) => drop(waiting.0.send(Err(error))),
+            }
+        }
+        let result = self.apply(changes, durable);
+        // Readers see the rows by now: whoever waits may build its settings again.
+        self.core
+            .settings
+            .store(self.counters.settings, Ordering::Release);
+        for (committed, (reply, _permit)) in accepted {
+            drop(reply.send(result.clone().map(|()| committed)));
         }
     }
-    engine.apply(batch)
-}
 
-fn tell(outcome: Result<(), StoreError>) {
-    if let Err(error) = outcome {
-        tracing::error!(%error, "the store could not reach the disk");
+    fn apply(&mut self, changes: Changes, durable: bool) -> Result<(), StoreError> {
+        self.snapshots.retain(|snapshot| match snapshot.upgrade() {
+            Some(snapshot) => {
+                snapshot.note(&self.core.engine, changes.keys());
+                true
+            }
+            None => false,
+        });
+        let result = self
+            .core
+            .engine
+            .apply(changes.into_iter().collect(), durable);
+        match &result {
+            Ok(()) if durable => self.due = None,
+            Ok(()) => self.due = self.due.or_else(|| Some(Instant::now() + SOON)),
+            Err(error) => self.core.break_with(error),
+        }
+        result
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.due.take().is_none() {
+            return self.core.broken().map_or(Ok(()), Err);
+        }
+        let result = self.core.engine.flush();
+        if let Err(error) = &result {
+            self.core.break_with(error);
+        }
+        result
     }
 }

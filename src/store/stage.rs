@@ -1,0 +1,104 @@
+//! Changes that are decided and not yet applied, seen over the engine's rows: what one batch of a
+//! group reads is what the batches before it wrote.
+
+use std::collections::BTreeMap;
+
+use super::codec::{self, Stored};
+use super::engine::{Engine, Row, View};
+use super::error::StoreError;
+
+/// Keys and the values that they will have.
+pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One batch on top of its group on top of the engine. Dropped when the batch is refused.
+pub(crate) struct Stage<'a> {
+    engine: &'a Engine,
+    group: &'a Changes,
+    mine: Changes,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(engine: &'a Engine, group: &'a Changes) -> Self {
+        Self {
+            engine,
+            group,
+            mine: Changes::new(),
+        }
+    }
+
+    /// The batch's changes, all of them.
+    pub(crate) fn into_changes(self) -> Changes {
+        self.mine
+    }
+
+    /// Sets a row.
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.mine.insert(key, Some(value));
+    }
+
+    /// Sets a row that has a shape.
+    pub(crate) fn store<T: Stored>(&mut self, key: Vec<u8>, row: &T) -> Result<(), StoreError> {
+        let value = codec::encode(row).map_err(|error| self.malformed(&key, &error.0))?;
+        self.put(key, value);
+        Ok(())
+    }
+
+    /// Takes a row away, if it is there.
+    pub(crate) fn remove(&mut self, key: Vec<u8>) {
+        self.mine.insert(key, None);
+    }
+
+    /// Takes all rows of a range away; says which there were.
+    pub(crate) fn remove_range(
+        &mut self,
+        (from, to): &(Vec<u8>, Vec<u8>),
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.range(from, to, usize::MAX)?;
+        for (key, _) in &rows {
+            self.remove(key.clone());
+        }
+        Ok(rows)
+    }
+}
+
+impl View for Stage<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.mine.get(key).or_else(|| self.group.get(key)) {
+            Some(value) => Ok(value.clone()),
+            None => self.engine.get(key),
+        }
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        let span = || from.to_vec()..to.to_vec();
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        // Each change takes at most one of the engine's rows away.
+        let over: Changes = self
+            .group
+            .range(span())
+            .chain(self.mine.range(span()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let most = limit.saturating_add(over.len());
+        let mut rows: BTreeMap<_, _> = self.engine.range(from, to, most)?.into_iter().collect();
+        let whole = rows.len() < most;
+        let last = rows.last_key_value().map(|(key, _)| key.clone());
+        for (key, value) in over {
+            // Behind the last row that was read there may be others that were not.
+            if !whole && last.as_ref().is_some_and(|last| key > *last) {
+                continue;
+            }
+            match value {
+                Some(value) => drop(rows.insert(key, value)),
+                None => drop(rows.remove(&key)),
+            }
+        }
+        Ok(rows.into_iter().take(limit).collect())
+    }
+
+    fn malformed(&self, key: &[u8], what: &str) -> StoreError {
+        self.engine.malformed(key, what)
+    }
+}
