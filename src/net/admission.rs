@@ -15,6 +15,7 @@ pub struct Admission {
     per_address: usize,
     all: usize,
     strangers: usize,
+    crowded: usize,
     counts: Mutex<Counts>,
 }
 
@@ -48,6 +49,7 @@ impl Admission {
             per_address: limits.per_address,
             all: limits.connections,
             strangers: limits.connections.saturating_mul(limits.strangers_percent) / 100,
+            crowded: limits.connections.saturating_mul(limits.crowded_percent) / 100,
             counts: Mutex::default(),
         }
     }
@@ -82,6 +84,11 @@ impl Admission {
             key,
             stranger,
         })
+    }
+
+    /// Whether places run short, so that nobody may keep one between two requests.
+    pub fn is_crowded(&self) -> bool {
+        self.held() >= self.crowded
     }
 
     /// Connections held now.

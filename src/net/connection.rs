@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::Head;
 use super::http::{self, Conditions, Encoded};
+use super::limits::Limits;
 use super::listen::Plane;
-use super::pipe::{Asked, Phase, Pipe, Shared, Socket};
+use super::pipe::{Asked, House, Phase, Pipe, Shared, Socket};
 use crate::answer::{Delivery, Door};
 use crate::engine::facts::Facts;
 use crate::engine::target;
@@ -46,6 +47,20 @@ enum Event {
 #[error("closed without an answer")]
 struct Unanswered;
 
+impl<D: Door> House for Arc<Plane<D>> {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        self.door.is_ours(host)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.admission.is_crowded()
+    }
+}
+
 /// Serves requests until one side closes. Drops the connection when a limit is reached.
 pub(crate) async fn serve<S: Socket, D: Door>(
     io: S,
@@ -57,11 +72,7 @@ pub(crate) async fn serve<S: Socket, D: Door>(
     let shared = Shared::new(Instant::now() + limits.first_byte);
     let door = plane.door.clone();
     let source = peer.address;
-    let ours = {
-        let plane = Arc::clone(&plane);
-        move |host: &str| plane.door.is_ours(host)
-    };
-    let pipe = Pipe::new(io, shared.clone(), Arc::clone(&limits), ours);
+    let pipe = Pipe::new(io, shared.clone(), Arc::clone(&plane));
     let peer = Arc::new(peer);
     let service = {
         let (shared, plane) = (shared.clone(), Arc::clone(&plane));

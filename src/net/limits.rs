@@ -38,6 +38,8 @@ pub struct Limits {
     pub connections: usize,
     /// Of these, the share in percent that addresses outside every site may fill.
     pub strangers_percent: usize,
+    /// Above this share in percent every response ends its connection.
+    pub crowded_percent: usize,
     /// How long requests at work may take after the first signal to stop.
     pub drain: Duration,
     /// How much is thrown away after a refused head, so that the refusal is not lost to a reset.
@@ -64,8 +66,10 @@ impl Default for Limits {
             requests: 1000,
             vanished: Duration::from_secs(30),
             per_address: 64,
-            connections: 8192,
+            // An idle one costs 12 KB, over TLS 35 KB.
+            connections: 4096,
             strangers_percent: 75,
+            crowded_percent: 60,
             drain: Duration::from_secs(30),
             linger_bytes: 256 * 1024,
             linger_time: Duration::from_secs(2),

@@ -173,12 +173,19 @@ impl State {
     }
 }
 
-pub(crate) struct Pipe<S, O> {
+/// What a connection must know of the plane that it belongs to.
+pub(crate) trait House: Unpin {
+    fn limits(&self) -> &Limits;
+    /// Whether a host is one of ours.
+    fn is_ours(&self, host: &str) -> bool;
+    /// Whether connections must end after their response.
+    fn is_crowded(&self) -> bool;
+}
+
+pub(crate) struct Pipe<S, H> {
     io: S,
     shared: Shared,
-    limits: Arc<Limits>,
-    /// Whether a host is one of ours.
-    ours: O,
+    house: H,
     input: BytesMut,
     scanner: Scanner,
     /// What is left of the head for hyper.
@@ -187,13 +194,12 @@ pub(crate) struct Pipe<S, O> {
     shut: bool,
 }
 
-impl<S: Socket, O: Fn(&str) -> bool + Unpin> Pipe<S, O> {
-    pub(crate) fn new(io: S, shared: Shared, limits: Arc<Limits>, ours: O) -> Self {
+impl<S: Socket, H: House> Pipe<S, H> {
+    pub(crate) fn new(io: S, shared: Shared, house: H) -> Self {
         Self {
             io,
             shared,
-            limits,
-            ours,
+            house,
             input: BytesMut::new(),
             scanner: Scanner::default(),
             feed: b"",
@@ -210,7 +216,7 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Pipe<S, O> {
             let scanned = if late {
                 Err(Reject::TimedOut)
             } else {
-                self.scanner.scan(&self.input, &self.limits)
+                self.scanner.scan(&self.input, self.house.limits())
             };
             let asked = match scanned {
                 Ok(None) => {
@@ -229,14 +235,14 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Pipe<S, O> {
                     }
                     if state.phase == Phase::Idle {
                         state.phase = Phase::Reading;
-                        state.due = Instant::now() + self.limits.head_time;
+                        state.due = Instant::now() + self.house.limits().head_time;
                     }
                     continue;
                 }
                 Ok(Some(end)) => {
                     let head = self.input.split_to(end);
                     self.scanner = Scanner::default();
-                    guard::parse(&head, &self.ours)
+                    guard::parse(&head, |host| self.house.is_ours(host))
                 }
                 Err(reject) => Err(reject),
             };
@@ -244,7 +250,8 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Pipe<S, O> {
             state.served = state.served.saturating_add(1);
             let asked = match asked {
                 Ok(mut head) => {
-                    head.keep &= state.served < self.limits.requests;
+                    head.keep &= state.served < self.house.limits().requests;
+                    head.keep &= !self.house.is_crowded();
                     self.feed = canonical(&head);
                     Asked::Head(Box::new(head))
                 }
@@ -257,7 +264,7 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Pipe<S, O> {
             };
             state.asked = Some(asked);
             state.phase = Phase::Answering;
-            state.due = Instant::now() + self.limits.answer_time;
+            state.due = Instant::now() + self.house.limits().answer_time;
             return Poll::Ready(Ok(true));
         }
     }
@@ -279,7 +286,7 @@ fn canonical(head: &Head) -> &'static [u8] {
     }
 }
 
-impl<S: Socket, O: Fn(&str) -> bool + Unpin> Read for Pipe<S, O> {
+impl<S: Socket, H: House> Read for Pipe<S, H> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -308,7 +315,7 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Read for Pipe<S, O> {
     }
 }
 
-impl<S: Socket, O: Fn(&str) -> bool + Unpin> Write for Pipe<S, O> {
+impl<S: Socket, H: House> Write for Pipe<S, H> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -316,7 +323,9 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Write for Pipe<S, O> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let taken = ready!(Pin::new(&mut this.io).poll_write(cx, octets))?;
-        this.shared.lock().accepted(octets, taken, &this.limits);
+        this.shared
+            .lock()
+            .accepted(octets, taken, this.house.limits());
         Poll::Ready(Ok(taken))
     }
 
@@ -328,7 +337,9 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Write for Pipe<S, O> {
         let this = self.get_mut();
         let taken = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, slices))?;
         let first = slices.first().map_or(&b""[..], |slice| slice);
-        this.shared.lock().accepted(first, taken, &this.limits);
+        this.shared
+            .lock()
+            .accepted(first, taken, this.house.limits());
         Poll::Ready(Ok(taken))
     }
 
@@ -367,9 +378,9 @@ impl<S: Socket, O: Fn(&str) -> bool + Unpin> Write for Pipe<S, O> {
             if state.phase != Phase::Sent {
                 state.phase = Phase::Lingering;
             }
-            state.due = Instant::now() + this.limits.linger_time;
+            state.due = Instant::now() + this.house.limits().linger_time;
         }
-        while this.lingered < this.limits.linger_bytes {
+        while this.lingered < this.house.limits().linger_bytes {
             this.input.clear();
             this.input.reserve(READ_AT_ONCE);
             let read = ready!(poll_read_buf(Pin::new(&mut this.io), cx, &mut this.input));

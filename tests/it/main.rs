@@ -11,6 +11,7 @@ mod cli;
 mod device_plane;
 mod explain;
 mod http;
+mod http_hostile;
 mod manifest;
 mod power_cut;
 mod store;
