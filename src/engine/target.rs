@@ -22,7 +22,7 @@ const SHORTEST_NESTED: usize = 20;
 pub enum Malformed {
     #[error("a control character in the name or query")]
     Control,
-    #[error("a `.` or `..` segment")]
+    #[error("dot segments")]
     DotSegment,
     #[error("a percent sign without two hexadecimal digits")]
     Escape,
