@@ -18,6 +18,9 @@ use super::error::StoreError;
 /// The format that this version writes, and the highest that it reads.
 pub(crate) const FORMAT: u32 = 1;
 
+/// Lies in the data folder while a restore puts its files in place.
+pub(crate) const RESTORING: &str = "RESTORING";
+
 /// A locked store folder.
 pub(crate) struct Home {
     dir: PathBuf,
@@ -57,6 +60,12 @@ impl Home {
     pub(crate) fn enter(data: &Path, url: &str, create: bool) -> Result<Self, StoreError> {
         let (kind, folder) = parse_url(url)?;
         let dir = data.join(folder);
+        if data.join(RESTORING).exists() {
+            return Err(StoreError::Corrupt {
+                file: data.join(RESTORING),
+                what: "a restore was broken off".to_owned(),
+            });
+        }
         if !dir.exists() {
             if !create {
                 return Err(StoreError::NotFound {
@@ -204,6 +213,12 @@ pub(crate) fn write_durably(file: &Path, bytes: &[u8], mode: u32) -> Result<(), 
     };
     write().map_err(|error| StoreError::io("write", file, &error))?;
     file.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Locks a folder that is about to be replaced, whatever is in it.
+pub(crate) fn lock_present(dir: &Path) -> Result<File, StoreError> {
+    ours(dir)?;
+    lock(dir)
 }
 
 /// Makes names in a folder durable.

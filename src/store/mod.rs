@@ -17,10 +17,13 @@
 
 mod apply;
 mod apply_rest;
+mod backup;
 mod check;
 mod codec;
 mod codec_device;
 mod codec_records;
+#[cfg(test)]
+mod codec_tests;
 mod codec_words;
 mod engine;
 mod engine_redb;
@@ -31,6 +34,7 @@ pub mod keys;
 mod keyspace;
 mod query;
 mod query_rest;
+mod restore;
 mod rows;
 mod settings;
 mod snapshot;
@@ -44,9 +48,11 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot};
 
+pub use self::backup::{BackupError, Summary};
 pub use self::check::{Problem, Report};
 pub use self::error::StoreError;
 pub use self::keys::{KeyError, Keys};
+pub use self::restore::{Restored, restore, verify};
 pub use self::rows::{
     AuditEntry, Batch, CheckFilter, Committed, Durability, Expect, Filter, Job, JobState, KnownAsk,
     KnownRows, Owner, Published, Settings, TokenKind, Write,
@@ -189,6 +195,10 @@ impl Store {
 
     pub(crate) fn core(&self) -> &Core {
         &self.0.core
+    }
+
+    pub(crate) fn core_shared(&self) -> Arc<Core> {
+        Arc::clone(&self.0.core)
     }
 
     pub(crate) fn kept_settings(&self) -> &ArcSwapOption<Settings> {

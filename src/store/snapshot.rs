@@ -45,7 +45,6 @@ impl Snapshot {
         }
     }
 
-    #[expect(dead_code, reason = "backup asks for it")]
     /// The next rows in order; empty at the end.
     pub(crate) fn next(&self, engine: &Engine, limit: usize) -> Result<Vec<Row>, StoreError> {
         loop {

@@ -77,7 +77,6 @@ pub(crate) enum Message {
         /// Its place in the queue, given back when the batch is done.
         permit: OwnedSemaphorePermit,
     },
-    #[expect(dead_code, reason = "backup asks for it")]
     /// A consistent view, from between two groups.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
     /// Flush and end.

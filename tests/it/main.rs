@@ -15,5 +15,6 @@ mod http_hostile;
 mod manifest;
 mod power_cut;
 mod store;
+mod store_sample;
 mod tidy;
 mod tls;
