@@ -44,7 +44,7 @@ pub struct Config {
     pub public_aliases: Vec<String>,
     /// A reload publishes what changed.
     pub auto_publish: bool,
-    /// `sled:NAME` or `redb:NAME`, under `data`.
+    /// `sled:NAME`, under `data`.
     pub store_url: String,
     pub listen: Listen,
     pub certificates: Vec<CertificateFiles>,

@@ -221,7 +221,7 @@ impl Tell<'_, '_> {
         let Some(text) = text else { return standard };
         let (engine, name) = text.value.split_once(':').unwrap_or((&text.value, ""));
         match engine {
-            "sled" | "redb" => match values::name(name) {
+            "sled" => match values::name(name) {
                 Ok(_) => return text.value,
                 Err(what) => self.wrong(text.line, format!("store.url: {what}")),
             },
@@ -234,7 +234,7 @@ impl Tell<'_, '_> {
             }
             other => self.wrong(
                 text.line,
-                format!("store.url: no engine {other:?}; it is sled:NAME or redb:NAME"),
+                format!("store.url: no engine {other:?}; it is sled:NAME"),
             ),
         }
         standard

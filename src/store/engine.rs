@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::codec::{self, Stored};
-use super::engine_redb::RedbEngine;
 use super::engine_sled::SledEngine;
 use super::error::StoreError;
 
@@ -58,7 +57,6 @@ pub(crate) trait View {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sled,
-    Redb,
 }
 
 impl Kind {
@@ -66,15 +64,12 @@ impl Kind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sled => "sled",
-            Self::Redb => "redb",
         }
     }
 
     /// Reads what [`Kind::as_str`] writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Sled, Self::Redb]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        [Self::Sled].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -87,7 +82,6 @@ pub(crate) struct Engine {
 
 enum Inner {
     Sled(SledEngine),
-    Redb(RedbEngine),
 }
 
 impl Engine {
@@ -100,7 +94,6 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let file = match kind {
             Kind::Sled => SledEngine::file(dir),
-            Kind::Redb => RedbEngine::file(dir),
         };
         if !fresh && !file.exists() {
             return Err(StoreError::Corrupt {
@@ -111,7 +104,6 @@ impl Engine {
         let inner = guarded(&file, || {
             Ok(match kind {
                 Kind::Sled => Inner::Sled(SledEngine::open(dir, cache_bytes, fresh)?),
-                Kind::Redb => Inner::Redb(RedbEngine::open(dir, cache_bytes, fresh)?),
             })
         })?;
         Ok(Self { inner, file })
@@ -161,7 +153,6 @@ impl Engine {
                 engine.apply(changes)?;
                 if durable { engine.flush() } else { Ok(()) }
             }
-            Inner::Redb(engine) => engine.apply(changes, durable),
         })
     }
 
@@ -169,7 +160,6 @@ impl Engine {
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         guarded(&self.file, || match &self.inner {
             Inner::Sled(engine) => engine.flush(),
-            Inner::Redb(engine) => engine.flush(),
         })
     }
 
@@ -182,7 +172,6 @@ impl Engine {
     ) -> Result<Vec<Row>, StoreError> {
         guarded(&self.file, || match &self.inner {
             Inner::Sled(engine) => engine.range(from, to, limit, back),
-            Inner::Redb(engine) => engine.range(from, to, limit, back),
         })
     }
 
@@ -210,7 +199,6 @@ impl View for Engine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let sealed = guarded(&self.file, || match &self.inner {
             Inner::Sled(engine) => engine.get(key),
-            Inner::Redb(engine) => engine.get(key),
         })?;
         sealed.map(|sealed| self.unseal(key, sealed)).transpose()
     }

@@ -55,7 +55,7 @@ pub enum StoreError {
         asked: String,
     },
     /// The configured address of the store means nothing.
-    #[error("`{url}` names no store: write `sled:FOLDER` or `redb:FOLDER`")]
+    #[error("`{url}` names no store: write `sled:FOLDER`")]
     Url { url: String },
     /// The operating system refused.
     #[error("{doing} {file}: {why}")]

@@ -8,7 +8,7 @@
 //! - `writer`: the one thread that writes; group commit. `stage`: undecided over decided rows.
 //! - `query`, `settings`: reads. `snapshot`: all rows at one moment, under writes.
 //! - `codec`: stored shapes. `keyspace`: how rows are named. `home`: the folder.
-//! - `engine`: sled or redb behind one enum.
+//! - `engine`: sled behind an enum that a second engine can join.
 //! - `backup`, `restore`, `check`: the way out, the way back, and whether all is well.
 //! - `keys`: data key and site key; seals and opens secrets, derives tokens.
 //!
@@ -26,7 +26,6 @@ mod codec_records;
 mod codec_tests;
 mod codec_words;
 mod engine;
-mod engine_redb;
 mod engine_sled;
 mod error;
 mod home;
@@ -70,7 +69,7 @@ pub const DEFAULT_URL: &str = "sled:store";
 /// Where the store is, and how much it may use.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `sled:FOLDER` or `redb:FOLDER`, the folder below `dir`.
+    /// `sled:FOLDER`, the folder below `dir`.
     pub url: String,
     /// The data folder.
     pub dir: PathBuf,

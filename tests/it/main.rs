@@ -15,6 +15,7 @@ mod http_hostile;
 mod manifest;
 mod power_cut;
 mod store;
+mod store_kill;
 mod store_sample;
 mod tidy;
 mod tls;

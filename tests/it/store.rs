@@ -12,7 +12,6 @@ use dialtone::store::{
     StoreError, TokenKind, Write,
 };
 
-use crate::power_cut::{Ack, Running};
 use crate::store_sample::{
     ENGINES, alert, at, check, digest, each, fill, job, lease, mac, open, options, plain,
     published, put, rich, runtime, site, told,
@@ -23,7 +22,7 @@ async fn commit(store: &Store, writes: Vec<Write>) -> Result<Vec<u64>, StoreErro
     Ok(committed.versions)
 }
 
-async fn is_clean(store: &Store) {
+pub(crate) async fn is_clean(store: &Store) {
     let report = store.check().await.unwrap();
     assert!(
         report.is_clean() && report.rows > 0,
@@ -60,7 +59,11 @@ fn everything_is_there_again_after_a_restart() {
             both.push(before);
         });
     }
-    assert_eq!(both[0], both[1], "the engines agree");
+    // Every engine holds the same; with one engine there is nobody to disagree.
+    assert!(
+        both.windows(2).all(|pair| pair[0] == pair[1]),
+        "the engines agree"
+    );
     for word in ["line.1.password", "Zoë", "HandedOver", "2001:db8::7"]
         .iter()
         .take(2)
@@ -581,53 +584,4 @@ fn more_than_the_queue_holds_waits_and_is_written() {
             );
         }
     });
-}
-
-#[test]
-fn f1_kill_9_loses_nothing_that_was_acknowledged() {
-    let full = std::env::var("DIALTONE_FULL").is_ok_and(|value| value == "1");
-    for url in ENGINES {
-        // One store for all: each kill finds what the ones before it left.
-        let dir = tempfile::tempdir().unwrap();
-        let mut acknowledged = std::collections::BTreeMap::new();
-        for seed in 0..if full { 200 } else { 12 } {
-            let mut child = Running::child(dir.path(), url, seed);
-            let mut left = 1 + usize::from(seed) * 37 % 150;
-            while left > 0 {
-                let line = child.line().expect("the child writes until it is killed");
-                if let Some(ack) = Ack::read(&line) {
-                    acknowledged.insert(ack.id, ack.version);
-                    left -= 1;
-                }
-            }
-            child.kill();
-            while let Some(line) = child.line() {
-                if let Some(ack) = Ack::read(&line) {
-                    acknowledged.insert(ack.id, ack.version);
-                }
-            }
-            drop(child);
-            let store = open(dir.path(), url);
-            runtime().block_on(async {
-                for (id, version) in &acknowledged {
-                    let device = store.device(DeviceId(*id)).await.unwrap();
-                    let there = device.map_or(0, |device| device.status.version);
-                    assert!(
-                        there >= *version,
-                        "{url} {seed}: {id:x} {there} < {version}"
-                    );
-                }
-                // Each was written with its status and its check in one batch.
-                let all = store
-                    .devices(&Filter::default(), None, usize::MAX)
-                    .await
-                    .unwrap();
-                assert!(
-                    all.iter().all(|device| device.status.version > 0),
-                    "{url} {seed}: half"
-                );
-                is_clean(&store).await;
-            });
-        }
-    }
 }

@@ -22,7 +22,7 @@ use dialtone::store::{
 use jiff::Timestamp;
 
 /// The engines that every test is run through.
-pub(crate) const ENGINES: [&str; 2] = ["sled:store", "redb:store"];
+pub(crate) const ENGINES: [&str; 1] = ["sled:store"];
 
 pub(crate) fn options(dir: &Path, url: &str) -> Options {
     Options {
