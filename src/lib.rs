@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod hub;
 pub mod model;
 pub mod net;
 pub mod pki;

@@ -4,6 +4,7 @@
 //! does not exist, so a reload that fails changes nothing.
 
 pub mod hint;
+pub mod inputs;
 pub mod load;
 pub mod manifest;
 mod parse;

@@ -6,5 +6,6 @@ pub mod identify;
 pub mod import;
 pub mod known;
 pub mod level;
+pub mod sightings;
 pub mod target;
 pub mod window;

@@ -55,6 +55,7 @@ fn layers() -> BTreeMap<&'static str, u8> {
         ("store", 2),
         ("pki", 2),
         ("answer", 3),
+        ("hub", 3),
         ("service", 3),
         ("admin", 3),
         ("registrar", 3),

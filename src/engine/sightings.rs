@@ -1,0 +1,143 @@
+//! Units that asked and are not in the inventory: bounded, in memory only (trust.md section 6).
+
+use std::collections::BTreeMap;
+
+use crate::model::event::Sighting;
+use crate::model::identity::{Mac, Serial};
+
+/// How many are kept.
+pub const MOST: usize = 4096;
+
+/// Who a sighting is of: its MAC, else its serial.
+type Name = (Option<Mac>, Option<Serial>);
+
+/// The sightings, each unit once.
+#[derive(Debug, Default)]
+pub struct Sightings {
+    rows: BTreeMap<Name, (bool, Sighting)>,
+}
+
+impl Sightings {
+    /// Counts a contact. `real` is one with a lease or a relay port behind it: a bare name that
+    /// anybody can make up pushes out bare names only, never a real unit's.
+    pub fn note(&mut self, sighting: Sighting, real: bool) -> Option<&Sighting> {
+        let name: Name = (
+            sighting.mac,
+            sighting.serial.clone().filter(|_| sighting.mac.is_none()),
+        );
+        if name == (None, None) {
+            return None;
+        }
+        if !self.rows.contains_key(&name) && self.rows.len() >= MOST && !self.make_room(real) {
+            return None;
+        }
+        let (is_real, row) = self
+            .rows
+            .entry(name)
+            .and_modify(|(_, row)| {
+                let (first, count) = (row.first, row.count.saturating_add(1));
+                let known = row.clone();
+                *row = sighting.clone();
+                row.first = first;
+                row.count = count;
+                row.model = row.model.take().or(known.model);
+                row.family = row.family.take().or(known.family);
+                row.serial = row.serial.take().or(known.serial);
+                row.firmware = row.firmware.take().or(known.firmware);
+            })
+            .or_insert((real, sighting));
+        *is_real |= real;
+        Some(row)
+    }
+
+    /// Takes a unit out: it is in the inventory now.
+    pub fn forget(&mut self, mac: Option<Mac>, serial: Option<&Serial>) {
+        self.rows.retain(|_, (_, row)| {
+            let same = (mac.is_some() && row.mac == mac)
+                || (serial.is_some() && row.serial.as_ref() == serial);
+            !same
+        });
+    }
+
+    /// All of them, the newest contact first.
+    pub fn list(&self) -> Vec<Sighting> {
+        let mut all: Vec<Sighting> = self.rows.values().map(|(_, row)| row.clone()).collect();
+        all.sort_by_key(|row| std::cmp::Reverse(row.last));
+        all
+    }
+
+    /// Takes the oldest bare name out, or the oldest real one where a real one comes.
+    fn make_room(&mut self, real: bool) -> bool {
+        let oldest = |bare: bool| {
+            self.rows
+                .iter()
+                .filter(|(_, (is_real, _))| *is_real != bare)
+                .min_by_key(|(_, (_, row))| row.last)
+                .map(|(name, _)| name.clone())
+        };
+        let victim = match (oldest(true), real) {
+            (Some(name), _) => name,
+            (None, true) => match oldest(false) {
+                Some(name) => name,
+                None => return false,
+            },
+            (None, false) => return false,
+        };
+        self.rows.remove(&victim);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::identity::Channel;
+
+    fn sighting(n: u32, second: i64) -> Sighting {
+        let [a, b, c, d] = n.to_be_bytes();
+        Sighting {
+            mac: Mac::new([0x02, 0, a, b, c, d]).ok(),
+            serial: None,
+            vendor: None,
+            family: None,
+            model: None,
+            firmware: None,
+            ip: [127, 0, 0, 1].into(),
+            site: None,
+            channel: Channel::Http,
+            first: Timestamp::new(second, 0).unwrap_or_default(),
+            last: Timestamp::new(second, 0).unwrap_or_default(),
+            count: 1,
+            reason: "not-listed".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_scan_never_flushes_a_real_unit() {
+        let mut sightings = Sightings::default();
+        sightings.note(sighting(0, 0), true);
+        for n in 1..=10_000 {
+            sightings.note(sighting(n, i64::from(n)), false);
+        }
+        let rows = sightings.list();
+        assert_eq!(rows.len(), MOST);
+        assert!(rows.iter().any(|row| row.mac == sighting(0, 0).mac));
+    }
+
+    #[test]
+    fn contacts_of_one_unit_add_up() {
+        let mut sightings = Sightings::default();
+        sightings.note(sighting(7, 1), false);
+        sightings.note(sighting(7, 5), false);
+        let rows = sightings.list();
+        let row = rows.first().expect("one row");
+        assert_eq!(
+            (row.count, row.first.as_second(), row.last.as_second()),
+            (2, 1, 5)
+        );
+        sightings.forget(row.mac, None);
+        assert!(sightings.list().is_empty());
+    }
+}

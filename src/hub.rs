@@ -1,0 +1,70 @@
+//! What the doors for devices and for people share: store, keys, live catalogue, clock, news.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+use crate::catalog::Catalog;
+use crate::engine::sightings::Sightings;
+use crate::model::activation::Check;
+use crate::model::event::{Alert, Sighting};
+use crate::model::identity::DeviceId;
+use crate::store::{Keys, Store};
+
+/// The clock, given from above.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// 128 random bits, or none where the system has none to give.
+pub type Random = Arc<dyn Fn() -> Option<u128> + Send + Sync>;
+
+/// One of it, behind an `Arc`, for the whole server.
+pub struct Hub {
+    pub store: Store,
+    pub keys: Keys,
+    /// The folders as they stand: recognition, pointers, and the draft of each revision.
+    pub catalog: ArcSwap<Catalog>,
+    pub bases: ArcSwap<Bases>,
+    /// Our own CA.
+    pub ca_pem: String,
+    /// Vendors with an anchor loaded.
+    pub anchored: ArcSwap<BTreeSet<String>>,
+    /// Units that asked and are not listed.
+    pub sightings: Mutex<Sightings>,
+    pub clock: Clock,
+    pub random: Random,
+    pub news: broadcast::Sender<News>,
+}
+
+impl Hub {
+    /// Now, by the server's clock.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Tells whoever listens; nobody listening is no trouble.
+    pub fn tell(&self, news: News) {
+        drop(self.news.send(news));
+    }
+}
+
+/// Where units are told to ask; each URL ends in `/`. `None` where there is no such listener, or
+/// nobody could reach it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bases {
+    pub https: Option<String>,
+    pub http: Option<String>,
+    pub tftp: Option<String>,
+    /// Other names that we answer to, in lower case.
+    pub aliases: Vec<String>,
+}
+
+/// Something that people may want to see at once.
+#[derive(Clone, Debug)]
+pub enum News {
+    Check(Arc<Check>),
+    Device(DeviceId),
+    Alert(Arc<Alert>),
+    Quarantine(Arc<Sighting>),
+}
