@@ -6,6 +6,7 @@ pub mod identify;
 pub mod import;
 pub mod known;
 pub mod level;
+pub mod outlook;
 pub mod sightings;
 pub mod target;
 pub mod window;

@@ -1,0 +1,213 @@
+//! Which units would come up today, and the one command for those that would not.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use dialtone::catalog::{Catalog, load};
+use dialtone::engine::outlook::{Around, Block, outlook};
+use dialtone::model::access::Class;
+use dialtone::model::activation::State;
+use dialtone::model::device::{Device, Lifecycle, Status};
+use dialtone::model::identity::{Assurance, DeviceId};
+use dialtone::model::site::{Corroborate, Site, Waiver};
+
+use crate::store_sample::{at, plain};
+
+struct Case {
+    device: Device,
+    site: Option<Site>,
+    waivers: Vec<Waiver>,
+    https: bool,
+    leased: bool,
+    class: Class,
+}
+
+fn case(vendor: &str, family: &str, model: &str) -> Case {
+    let mut config = plain(1);
+    vendor.clone_into(&mut config.vendor);
+    family.clone_into(&mut config.family);
+    model.clone_into(&mut config.model);
+    config.site = Some("hq".to_owned());
+    let status = Status {
+        generation: config.arming.generation,
+        ..Status::default()
+    };
+    Case {
+        device: Device {
+            id: DeviceId(1),
+            config,
+            status,
+        },
+        site: Some(Site {
+            name: "hq".to_owned(),
+            prefixes: vec!["10.0.0.0/8".parse().unwrap()],
+            timezone: "UTC".to_owned(),
+            nat: false,
+            expect: 0,
+            corroborate: Corroborate::Prefix,
+            keys_at_l2: false,
+            public_url: None,
+            public_http_url: None,
+            public_tftp: None,
+            change_window: String::new(),
+            version: 1,
+        }),
+        waivers: Vec::new(),
+        https: true,
+        leased: false,
+        class: Class::Credential,
+    }
+}
+
+fn desk() -> Case {
+    case("yealink", "sip-t4-t5", "T46S")
+}
+
+fn old() -> Case {
+    case("cisco", "spa", "SPA942")
+}
+
+fn waiver(model: &str, until: i64) -> Waiver {
+    Waiver {
+        site: "hq".to_owned(),
+        models: vec![model.to_owned()],
+        until: at(until),
+        why: "old".to_owned(),
+    }
+}
+
+fn judge(case: &Case) -> Result<(), Block> {
+    let files = load::read_folders(&[PathBuf::from("profiles")]).unwrap();
+    let catalog = Catalog::from_files(&files).0.unwrap();
+    let config = &case.device.config;
+    let around = Around {
+        vendor: &catalog.vendors[&config.vendor],
+        family: catalog.family(&config.vendor, &config.family).unwrap(),
+        site: case.site.as_ref(),
+        waivers: &case.waivers,
+        anchored: &BTreeSet::new(),
+        https: case.https,
+        http: true,
+        leased: case.leased,
+        class: case.class,
+        now: at(60),
+    };
+    outlook(&case.device, &around)
+}
+
+#[test]
+fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
+    fn check(mut case: Case, change: impl FnOnce(&mut Case), expect: Option<(&str, &str)>) {
+        change(&mut case);
+        let found = judge(&case).err();
+        let names = ["020000000001".to_owned()];
+        let told = found.map(|block| (block.code().to_owned(), block.command(&names)));
+        let expect = expect.map(|(code, command)| (code.to_owned(), command.to_owned()));
+        assert_eq!(told, expect);
+    }
+    check(desk(), |_| {}, None);
+    check(
+        desk(),
+        |case| case.https = false,
+        Some((
+            "no-https-base",
+            "dialtone site set hq --public-url https://NAME/",
+        )),
+    );
+    let lease = |case: &mut Case| case.site.as_mut().unwrap().corroborate = Corroborate::Lease;
+    check(
+        desk(),
+        lease,
+        Some((
+            "needs-corroboration",
+            "dialtone site set hq --corroborate prefix",
+        )),
+    );
+    check(
+        desk(),
+        |case| {
+            lease(case);
+            case.leased = true;
+        },
+        None,
+    );
+    check(
+        desk(),
+        |case| case.site.as_mut().unwrap().nat = true,
+        Some(("needs-corroboration", "dialtone site set hq --nat false")),
+    );
+    check(
+        desk(),
+        |case| {
+            case.site = None;
+            case.device.config.site = None;
+        },
+        Some((
+            "needs-corroboration",
+            "dialtone device move 020000000001 --to SITE",
+        )),
+    );
+    check(
+        desk(),
+        |case| case.device.config.arming.from = at(3600),
+        Some(("not-armed-yet", "dialtone device arm 020000000001")),
+    );
+    check(
+        desk(),
+        |case| case.device.config.arming.until = at(30),
+        Some(("not-armed-yet", "dialtone device arm 020000000001")),
+    );
+    check(
+        desk(),
+        |case| case.class = Class::Key,
+        Some((
+            "needs-confirmation",
+            "dialtone device arm 020000000001 --keys",
+        )),
+    );
+    check(
+        desk(),
+        |case| case.device.config.lifecycle = Lifecycle::Suspended,
+        Some(("suspended", "dialtone device resume 020000000001")),
+    );
+    check(
+        case("yealink", "recognised", "T20P"),
+        |_| {},
+        Some(("not-served", "")),
+    );
+    let waive = "dialtone waiver add --site hq --model SPA942 --until 2028-01-15 --why \"speaks TLS 1.0 only\"";
+    check(old(), |_| {}, Some(("needs-waiver", waive)));
+    check(
+        old(),
+        |case| case.waivers = vec![waiver("SPA942", 30)],
+        Some(("needs-waiver", waive)),
+    );
+    check(
+        old(),
+        |case| case.waivers = vec![waiver("SPA942", 90)],
+        None,
+    );
+    check(old(), |case| case.waivers = vec![waiver("*", 90)], None);
+}
+
+#[test]
+fn a_unit_that_is_up_is_no_question() {
+    let mut up = desk();
+    up.site = None;
+    up.device.status.activation.state = State::Active;
+    assert_eq!(judge(&up), Ok(()));
+    up.device.status.activation.state = State::Stalled;
+    up.device.status.ratchet.mark = Assurance::L2;
+    assert_eq!(judge(&up), Ok(()));
+    up.device.status.activation.stage = Some("asks-as-new".to_owned());
+    assert_eq!(judge(&up), Err(Block::AsksAsNew));
+}
+
+#[test]
+fn equal_troubles_are_one_group() {
+    let (first, mut second) = (old(), old());
+    second.device.id = DeviceId(2);
+    assert_eq!(judge(&first), judge(&second));
+    second.device.config.model = "SPA504G".to_owned();
+    assert_ne!(judge(&first), judge(&second));
+}
