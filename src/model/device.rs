@@ -111,6 +111,8 @@ pub struct Line {
     pub label: Option<String>,
     pub port: Option<u16>,
     pub handset: Option<u16>,
+    /// A cordless handset's own number, as printed on it.
+    pub ipei: Option<String>,
     pub shared: bool,
 }
 

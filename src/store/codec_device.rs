@@ -147,6 +147,8 @@ struct LineShape {
     #[serde(default, skip_serializing_if = "plain")]
     handset: Option<u16>,
     #[serde(default, skip_serializing_if = "plain")]
+    ipei: Option<String>,
+    #[serde(default, skip_serializing_if = "plain")]
     shared: bool,
 }
 

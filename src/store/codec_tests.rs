@@ -167,6 +167,7 @@ impl Maker {
             label: self.maybe(Self::text),
             port: self.maybe(Self::small),
             handset: self.maybe(Self::small),
+            ipei: self.maybe(Self::text),
             shared: self.yes(),
         }
     }
