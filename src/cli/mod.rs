@@ -25,6 +25,7 @@ mod profile;
 mod quarantine;
 mod render;
 mod selection;
+pub mod server;
 mod settings;
 mod shell;
 mod site;

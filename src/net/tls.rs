@@ -87,6 +87,9 @@ struct Set {
     own: Vec<Arc<Candidate>>,
 }
 
+/// Pairs of files that could all be read, to be shown by [`Tls::show_files`].
+pub struct ReadFiles(Vec<Given>);
+
 impl Tls {
     /// Starts with our own certificates and whatever of `files` can be read; the rest is listed
     /// and tried again.
@@ -132,6 +135,8 @@ impl Tls {
             candidates.push(self.candidate(server.chain, server.key, None)?);
         }
         candidates.sort_by_key(|candidate| candidate.rank());
+        // Whoever shows something has this lock, so that no other's part is lost.
+        let _turn = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let mut set = Set::clone(&self.shown.set.load());
         set.own = candidates;
         self.shown.set.store(Arc::new(set));
@@ -141,6 +146,45 @@ impl Tls {
     /// Reads every pair of files again. A pair that cannot be used keeps its old certificate.
     pub fn reload(&self) -> Vec<TlsProblem> {
         self.read(true)
+    }
+
+    /// Reads other pairs of files, all or none; nothing is shown yet.
+    pub fn read_files(&self, files: Vec<CertificateFiles>) -> Result<ReadFiles, Vec<TlsProblem>> {
+        let mut given = Vec::new();
+        let mut problems = Vec::new();
+        for files in files {
+            let stamp = Some(stamp(&files));
+            match self.read_pair(&files) {
+                Ok(candidate) => given.push(Given {
+                    files,
+                    stamp,
+                    loaded: Some(candidate),
+                }),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            Ok(ReadFiles(given))
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Shows these pairs, in place of those before, from now on.
+    pub fn show_files(&self, read: ReadFiles) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        *given = read.0;
+        self.show(&given);
+    }
+
+    fn show(&self, given: &[Given]) {
+        let mut set = Set::clone(&self.shown.set.load());
+        set.given = given
+            .iter()
+            .filter_map(|pair| pair.loaded.clone())
+            .collect();
+        set.given.sort_by_key(|candidate| candidate.rank());
+        self.shown.set.store(Arc::new(set));
     }
 
     /// Reads the pairs whose files changed, every `every`, until `stop`. `report` hears of each
@@ -204,13 +248,7 @@ impl Tls {
             }
         }
         if changed {
-            let mut set = Set::clone(&self.shown.set.load());
-            set.given = given
-                .iter()
-                .filter_map(|pair| pair.loaded.clone())
-                .collect();
-            set.given.sort_by_key(|candidate| candidate.rank());
-            self.shown.set.store(Arc::new(set));
+            self.show(&given);
         }
         problems
     }

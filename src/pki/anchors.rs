@@ -71,13 +71,23 @@ impl Anchors {
         stored: &[(String, Vec<u8>)],
         own: Option<&[u8]>,
     ) -> (Self, Vec<AnchorProblem>) {
+        let (files, mut problems) = Self::files(folder);
+        let (anchors, more) = Self::from_files(&files, stored, own);
+        problems.extend(more);
+        (anchors, problems)
+    }
+
+    /// As [`Anchors::load`], from files that were read; the folder that a file lies in is its
+    /// vendor.
+    pub fn from_files(
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+        stored: &[(String, Vec<u8>)],
+        own: Option<&[u8]>,
+    ) -> (Self, Vec<AnchorProblem>) {
         let mut problems = Vec::new();
         let mut found: Vec<(String, Vec<u8>, String)> = Vec::new();
-        for vendor in sorted(folder) {
-            let name = vendor.file_name().unwrap_or_default().to_string_lossy();
-            if vendor.is_dir() && !name.starts_with('.') {
-                read_vendor(&vendor, &name, &mut found, &mut problems);
-            }
+        for (file, bytes) in files {
+            read_anchor(file, bytes, files, &mut found, &mut problems);
         }
         for (vendor, der) in stored {
             found.push((vendor.clone(), der.clone(), "store".to_owned()));
@@ -120,6 +130,30 @@ impl Anchors {
             }
         }
         (anchors, problems)
+    }
+
+    /// The files of every vendor's folder that are certificates or say where one is from.
+    pub fn files(folder: &Path) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<AnchorProblem>) {
+        let mut files = BTreeMap::new();
+        let mut problems = Vec::new();
+        let hidden = |path: &PathBuf| {
+            path.file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+        };
+        for vendor in sorted(folder) {
+            if !vendor.is_dir() || hidden(&vendor) {
+                continue;
+            }
+            for file in sorted(&vendor) {
+                if file.is_file() && (is_certificate(&file) || is_source(&file)) {
+                    match read_file(&file) {
+                        Ok(bytes) => drop(files.insert(file, bytes)),
+                        Err(what) => problems.push(AnchorProblem::new(&file, &what)),
+                    }
+                }
+            }
+        }
+        (files, problems)
     }
 
     /// What is loaded, by vendor.
@@ -260,54 +294,70 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn read_vendor(
-    folder: &Path,
-    vendor: &str,
+fn read_file(file: &Path) -> Result<Vec<u8>, String> {
+    let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
+    if size > LARGEST_FILE {
+        return Err("larger than 1 MiB".to_owned());
+    }
+    fs::read(file).map_err(|error| error.to_string())
+}
+
+fn is_certificate(file: &Path) -> bool {
+    let kind = file.extension().unwrap_or_default().to_string_lossy();
+    ["pem", "crt", "der", "cer"].contains(&kind.as_ref())
+}
+
+fn is_source(file: &Path) -> bool {
+    let is = |part: Option<&std::ffi::OsStr>| part.is_some_and(|part| part == "SOURCE");
+    is(file.file_name()) || is(file.extension())
+}
+
+fn read_anchor(
+    file: &Path,
+    bytes: &[u8],
+    files: &BTreeMap<PathBuf, Vec<u8>>,
     found: &mut Vec<(String, Vec<u8>, String)>,
     problems: &mut Vec<AnchorProblem>,
 ) {
-    let source = fs::read_to_string(folder.join("SOURCE")).unwrap_or_default();
-    for file in sorted(folder) {
-        let kind = file.extension().unwrap_or_default().to_string_lossy();
-        if !["pem", "crt", "der", "cer"].contains(&kind.as_ref()) {
-            continue;
-        }
-        match read_certificates(&file) {
-            Err(what) => problems.push(AnchorProblem::new(&file, &what)),
-            Ok(certificates) => {
-                let beside = fs::read_to_string(file.with_added_extension("SOURCE"));
-                let source = beside.as_ref().unwrap_or(&source);
-                for der in certificates {
-                    let digest = fingerprint(&der);
-                    if names_digest(source, digest) {
-                        found.push((vendor.to_owned(), der, file.display().to_string()));
-                    } else {
-                        let what = format!("not loaded: no SOURCE beside it names {digest}");
-                        problems.push(AnchorProblem::new(&file, &what));
-                    }
+    let folder = file.parent();
+    let Some(vendor) = folder.and_then(Path::file_name) else {
+        return;
+    };
+    if !is_certificate(file) {
+        return;
+    }
+    let beside = files.get(&file.with_added_extension("SOURCE"));
+    let source = beside.or_else(|| files.get(&file.with_file_name("SOURCE")));
+    let source = String::from_utf8_lossy(source.map_or(&[], Vec::as_slice));
+    match certificates(bytes) {
+        Err(what) => problems.push(AnchorProblem::new(file, &what)),
+        Ok(certificates) => {
+            for der in certificates {
+                let digest = fingerprint(&der);
+                if names_digest(&source, digest) {
+                    let vendor = vendor.to_string_lossy().into_owned();
+                    found.push((vendor, der, file.display().to_string()));
+                } else {
+                    let what = format!("not loaded: no SOURCE beside it names {digest}");
+                    problems.push(AnchorProblem::new(file, &what));
                 }
             }
         }
     }
 }
 
-fn read_certificates(file: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
-    if size > LARGEST_FILE {
-        return Err("larger than 1 MiB".to_owned());
+fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    if bytes.starts_with(b"\x30") {
+        return Ok(vec![bytes.to_vec()]);
     }
-    let bytes = fs::read(file).map_err(|error| error.to_string())?;
-    if !bytes.starts_with(b"\x30") {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes)
-            .map(|item| item.map(|der| der.to_vec()))
-            .collect();
-        let certificates = certificates.map_err(|error| error.to_string())?;
-        if certificates.is_empty() {
-            return Err("no certificate in it".to_owned());
-        }
-        return Ok(certificates);
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes)
+        .map(|item| item.map(|der| der.to_vec()))
+        .collect();
+    let certificates = certificates.map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("no certificate in it".to_owned());
     }
-    Ok(vec![bytes])
+    Ok(certificates)
 }
 
 /// Whether a text names a digest, in either case, with or without colons or blanks.

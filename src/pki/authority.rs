@@ -1,4 +1,4 @@
-//! Our own CA and the server certificates that it signs, kept under `DATA/tls/`.
+//! Our own CA and the server certificates that it signs, kept under `DATA/ca/`.
 //!
 //! The CA is made once and never again: devices in the field trust it. The server certificates
 //! are made anew whenever the names change. Everything is valid from 2015 on, so that a unit

@@ -1,6 +1,6 @@
 //! Certificates: our own CA, the vendors' anchors, and what a peer's certificate says.
 //!
-//! This module reads and writes `DATA/tls/` and reads `certs/`. It opens no socket, reads no
+//! This module reads and writes `DATA/ca/` and reads `certs/`. It opens no socket, reads no
 //! clock, and knows no vendor: a vendor is the name of a folder.
 
 mod anchors;

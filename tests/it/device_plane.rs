@@ -44,6 +44,14 @@ pub(crate) fn small() -> Vec<u8> {
     (b'a'..=b'z').cycle().take(6144).collect()
 }
 
+impl FakeDoor {
+    pub(crate) fn new(big: Option<(PathBuf, u64)>) -> (Self, mpsc::UnboundedReceiver<Told>) {
+        let (told, heard) = mpsc::unbounded_channel();
+        let release = Arc::new(Notify::new());
+        (Self { told, big, release }, heard)
+    }
+}
+
 impl Door for FakeDoor {
     async fn answer(&self, facts: Facts) -> Answer {
         let path = facts.target.path.clone();
@@ -134,13 +142,7 @@ impl Server {
         channel: Channel,
         with: impl FnOnce(&mut Plane<FakeDoor>),
     ) -> Self {
-        let (told, heard) = mpsc::unbounded_channel();
-        let release = Arc::new(Notify::new());
-        let door = FakeDoor {
-            told,
-            big: setup.big,
-            release,
-        };
+        let (door, heard) = FakeDoor::new(setup.big);
         let admission = Arc::new(Admission::strangers(&setup.limits));
         let mut plane = Plane::new(door.clone(), setup.limits, admission);
         with(&mut plane);

@@ -205,12 +205,12 @@ async fn sessions_are_resumed() {
 }
 
 /// A CA and what it signs, on disk.
-struct TestCa {
+pub(crate) struct TestCa {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(crate) pem: String,
 }
 
-fn ca(name: &str) -> TestCa {
+pub(crate) fn ca(name: &str) -> TestCa {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -223,7 +223,7 @@ fn ca(name: &str) -> TestCa {
     }
 }
 
-fn unit(name: &str) -> CertificateParams {
+pub(crate) fn unit(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -233,7 +233,7 @@ fn unit(name: &str) -> CertificateParams {
 
 impl TestCa {
     /// Writes `<stem>.pem` and `<stem>.key`.
-    fn sign(&self, params: &CertificateParams, folder: &Path, stem: &str) {
+    pub(crate) fn sign(&self, params: &CertificateParams, folder: &Path, stem: &str) {
         let key = KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         fs::write(folder.join(format!("{stem}.pem")), pem).unwrap();
@@ -250,7 +250,7 @@ impl TestCa {
     }
 }
 
-fn pem_to_der(pem: &str) -> Vec<u8> {
+pub(crate) fn pem_to_der(pem: &str) -> Vec<u8> {
     use rustls::pki_types::pem::PemObject as _;
     rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes())
         .unwrap()

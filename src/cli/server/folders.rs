@@ -1,0 +1,151 @@
+//! Where data files come from: the folders of the configuration, or the copies inside the binary.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rust_embed::RustEmbed;
+
+use crate::catalog::{Catalog, Files, Problem, Severity, load};
+use crate::config::{BUILTIN, Config, Folder};
+use crate::pki::{AnchorProblem, Anchors};
+
+/// The repository's `profiles/` as it was when the binary was made.
+#[derive(RustEmbed)]
+#[folder = "profiles/"]
+struct Profiles;
+
+/// The repository's `certs/`, likewise.
+#[derive(RustEmbed)]
+#[folder = "certs/"]
+struct Certs;
+
+/// Vendor folders and profiles; an earlier folder's file hides a later one's.
+pub fn profiles(folders: &[Folder]) -> Result<Files, Problem> {
+    let mut files = Files::default();
+    for folder in folders {
+        let more = match on_disk(folder) {
+            Some(path) => load::read_folders(&[path.to_owned()])?.0,
+            None => embedded::<Profiles>(),
+        };
+        for (name, bytes) in more {
+            files.0.entry(name).or_insert(bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// The catalogue of a configuration; every problem is told, `None` where one is an error.
+pub fn catalogue(config: &Config) -> (Option<Arc<Catalog>>, Vec<Problem>) {
+    match profiles(&config.profiles) {
+        Ok(files) => Catalog::from_files(&files),
+        Err(problem) => (None, vec![problem]),
+    }
+}
+
+/// Files of `certs/` that may be anchors, and what could not be read.
+#[derive(Clone, Debug, Default)]
+pub struct CertFiles {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    problems: Vec<AnchorProblem>,
+}
+
+impl CertFiles {
+    /// Reads the folder, or the copy.
+    pub fn read(folder: &Folder) -> Self {
+        match on_disk(folder) {
+            Some(path) => {
+                let (files, problems) = Anchors::files(path);
+                Self { files, problems }
+            }
+            None => Self {
+                files: embedded::<Certs>()
+                    .into_iter()
+                    .map(|(name, bytes)| (Path::new(BUILTIN).join(name), bytes))
+                    .collect(),
+                problems: Vec::new(),
+            },
+        }
+    }
+
+    /// The anchors in them, `stored` ones besides; `own` is our own CA.
+    pub fn anchors(
+        &self,
+        stored: &[(String, Vec<u8>)],
+        own: Option<&[u8]>,
+    ) -> (Anchors, Vec<AnchorProblem>) {
+        let (anchors, more) = Anchors::from_files(&self.files, stored, own);
+        let mut problems = self.problems.clone();
+        problems.extend(more);
+        (anchors, problems)
+    }
+}
+
+/// Folders that the configuration names and that are not there, as problems.
+pub fn missing(config: &Config) -> Vec<Problem> {
+    let named = config.profiles.iter().chain(&config.firmware_policies);
+    named
+        .chain([&config.certs])
+        .filter_map(|folder| match folder {
+            Folder::Named(path) if !path.is_dir() => Some(Problem {
+                severity: Severity::Error,
+                ..Problem::error(
+                    &path.display().to_string(),
+                    None,
+                    "there is no such folder".to_owned(),
+                    "make it, name another, or leave the key out",
+                )
+            }),
+            Folder::Named(_) | Folder::Default(_) | Folder::Builtin => None,
+        })
+        .collect()
+}
+
+/// The folder to read; `None`: the copy inside the binary.
+fn on_disk(folder: &Folder) -> Option<&Path> {
+    match folder {
+        Folder::Builtin => None,
+        Folder::Default(path) => path.is_dir().then_some(path),
+        Folder::Named(path) => Some(path),
+    }
+}
+
+fn embedded<E: RustEmbed>() -> BTreeMap<String, Vec<u8>> {
+    E::iter()
+        .filter_map(|name| {
+            let file = E::get(&name)?;
+            Some((name.into_owned(), file.data.into_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_the_repository_and_a_folder_hides_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let on_disk = profiles(&[Folder::Named(root.join("profiles"))]).expect("readable");
+        let copy = profiles(&[Folder::Builtin]).expect("it is inside");
+        assert_eq!(on_disk.0, copy.0);
+        let nowhere = Folder::Default(PathBuf::from("/nonexistent"));
+        assert_eq!(profiles(&[nowhere]).expect("the copy").0, copy.0);
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = folder.path().join("schema.toml");
+        std::fs::write(&own, "# ours").expect("writable");
+        let both = [Folder::Named(folder.path().to_owned()), Folder::Builtin];
+        let both = profiles(&both).expect("readable");
+        assert_eq!(both.0.get("schema.toml").expect("it is there"), b"# ours");
+        assert!(both.0.len() >= copy.0.len());
+    }
+
+    #[test]
+    fn a_named_folder_that_is_not_there_is_a_problem() {
+        let mut config = Config::default();
+        assert!(missing(&config).is_empty());
+        config.certs = Folder::Named(PathBuf::from("/nonexistent"));
+        assert_eq!(missing(&config).len(), 1);
+    }
+}

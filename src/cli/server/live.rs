@@ -1,0 +1,289 @@
+//! What of a running server can change: catalogue, bases, certificates, anchors, caps.
+//!
+//! A reload reads and checks everything first and takes all of it or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
+
+use super::caps::Caps;
+use super::folders::{self, CertFiles};
+use super::names::{self, Addresses};
+use crate::catalog::{Catalog, Problem, Severity};
+use crate::config::{self, Config};
+use crate::hub::Hub;
+use crate::model::certificate::PeerCertificate;
+use crate::net::limits::Limits;
+use crate::net::tls::{CertificateFiles, ReadFiles, Tls};
+use crate::pki::{Anchors, Authority};
+use crate::store::Filter;
+
+/// Reads the configuration again.
+pub type Reread = Arc<dyn Fn() -> Result<Config, Vec<config::Problem>> + Send + Sync>;
+
+/// Devices that are counted at a time.
+const STRETCH: usize = 1000;
+
+pub(super) struct Live {
+    pub(super) hub: Arc<Hub>,
+    pub(super) addresses: Addresses,
+    pub(super) limits: Limits,
+    authority: Authority,
+    /// `None` without an HTTPS listener.
+    pub(super) tls: Option<Arc<Tls>>,
+    trust: ArcSwap<Trust>,
+    caps: ArcSwap<Caps>,
+    config: RwLock<Arc<Config>>,
+    reread: Reread,
+    /// One reload at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// The anchors, and what they were made of.
+struct Trust {
+    files: CertFiles,
+    /// Of the settings that `stored` is from.
+    version: u64,
+    stored: Vec<(String, Vec<u8>)>,
+    anchors: Arc<Anchors>,
+}
+
+/// Everything that a reload takes, read and found good.
+struct Fresh {
+    config: Config,
+    catalog: Arc<Catalog>,
+    certs: CertFiles,
+    tls: Option<ReadFiles>,
+}
+
+impl Live {
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        addresses: Addresses,
+        limits: Limits,
+        authority: Authority,
+        tls: Option<Arc<Tls>>,
+        config: Config,
+        reread: Reread,
+    ) -> Self {
+        let certs = CertFiles::read(&config.certs);
+        let live = Self {
+            trust: ArcSwap::from_pointee(Trust {
+                files: certs.clone(),
+                version: 0,
+                stored: Vec::new(),
+                anchors: Arc::new(Anchors::default()),
+            }),
+            hub,
+            addresses,
+            limits,
+            authority,
+            tls,
+            caps: ArcSwap::default(),
+            config: RwLock::new(Arc::new(config)),
+            reread,
+            turn: tokio::sync::Mutex::new(()),
+        };
+        for problem in live.trust_these(certs) {
+            tracing::error!(%problem, "an anchor was not loaded");
+        }
+        live
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a chain is worth now.
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> {
+        self.notice_anchors();
+        let anchors = Arc::clone(&self.trust.load().anchors);
+        anchors.judge(chain, self.hub.now())
+    }
+
+    /// How many connections this address may hold.
+    pub(super) fn cap(&self, source: IpAddr) -> Option<usize> {
+        self.caps.load().cap(source)
+    }
+
+    /// Takes up anchors that a person gave the store.
+    pub(super) fn notice_anchors(&self) {
+        let kept = self.trust.load_full();
+        if kept.version == self.hub.store.settings_version() {
+            return;
+        }
+        let Ok(settings) = self.hub.store.settings() else {
+            return;
+        };
+        if settings.anchors == kept.stored {
+            self.trust.store(Arc::new(Trust {
+                files: kept.files.clone(),
+                version: settings.version,
+                stored: kept.stored.clone(),
+                anchors: Arc::clone(&kept.anchors),
+            }));
+        } else {
+            self.trust_these(kept.files.clone());
+        }
+    }
+
+    /// Loads anchors from these files and from the store; gives what was not loaded.
+    fn trust_these(&self, files: CertFiles) -> Vec<String> {
+        let settings = self.hub.store.settings().unwrap_or_default();
+        let own = self.authority.certificate();
+        let (anchors, problems) = files.anchors(&settings.anchors, Some(own));
+        let vendors = anchors.listed().iter().map(|anchor| anchor.vendor.clone());
+        let vendors: BTreeSet<String> = vendors.collect();
+        self.hub.anchored.store(Arc::new(vendors));
+        self.trust.store(Arc::new(Trust {
+            files,
+            version: settings.version,
+            stored: settings.anchors.clone(),
+            anchors: Arc::new(anchors),
+        }));
+        let told = problems.iter();
+        told.map(|problem| format!("{}: {}", problem.file.display(), problem.what))
+            .collect()
+    }
+
+    /// Follows what people changed in the store: certificate names, anchors, caps.
+    pub(super) async fn follow(&self) {
+        self.notice_anchors();
+        if let Err(error) = self.rename() {
+            tracing::error!(%error, "the server certificate was not made anew");
+        }
+        self.count().await;
+    }
+
+    /// Server certificates for the names that hold now.
+    fn rename(&self) -> Result<(), String> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let settings = self.hub.store.settings().map_err(text)?;
+        let names =
+            names::certificate_names(&self.config(), &self.addresses, settings.sites.values());
+        let (servers, reissued) = self.authority.servers(&names).map_err(text)?;
+        if reissued == crate::pki::Reissued::Made {
+            tls.set_own(servers).map_err(text)?;
+            tracing::info!(?names, "the server certificate has other names now");
+        }
+        Ok(())
+    }
+
+    /// Counts the units of sites where one address is many of them and nobody said how many.
+    async fn count(&self) {
+        let Ok(settings) = self.hub.store.settings() else {
+            return;
+        };
+        let mut listed = BTreeMap::new();
+        let open = |site: &&crate::model::site::Site| site.nat && site.expect == 0;
+        for site in settings.sites.values().filter(open) {
+            let filter = Filter {
+                site: Some(site.name.clone()),
+                ..Filter::default()
+            };
+            let mut after = None;
+            let mut units = 0;
+            while let Ok(some) = self.hub.store.devices(&filter, after, STRETCH).await {
+                units += some.len();
+                after = some.last().map(|device| device.id);
+                if some.len() < STRETCH {
+                    break;
+                }
+            }
+            listed.insert(site.name.clone(), units);
+        }
+        let most = self.limits.connections / 2;
+        let sites = settings.sites.values();
+        let caps = Caps::of(sites, &listed, self.limits.per_address, most);
+        self.caps.store(Arc::new(caps));
+    }
+
+    /// Reads everything again and takes it, or keeps what there is and says why. Gives what could
+    /// not be taken without a restart.
+    pub(super) async fn reload(self: &Arc<Self>) -> Result<Vec<String>, Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let reader = Arc::clone(self);
+        let fresh = tokio::task::spawn_blocking(move || reader.read());
+        let fresh = fresh.await.map_err(|error| vec![text(error)])??;
+        let notes = needs_restart(&self.config(), &fresh.config);
+        let bases = names::bases(&fresh.config, &self.addresses);
+        self.hub.catalog.store(fresh.catalog);
+        self.hub.bases.store(Arc::new(bases));
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh.config);
+        if let (Some(tls), Some(read)) = (&self.tls, fresh.tls) {
+            tls.show_files(read);
+        }
+        self.trust_these(fresh.certs);
+        self.follow().await;
+        Ok(notes)
+    }
+
+    /// All that a reload needs, or every problem.
+    fn read(&self) -> Result<Fresh, Vec<String>> {
+        let config = match (self.reread)() {
+            Ok(config) => config,
+            Err(problems) => return Err(problems.iter().map(text).collect()),
+        };
+        let mut problems: Vec<String> = folders::missing(&config).iter().map(text).collect();
+        let (catalog, told) = folders::catalogue(&config);
+        problems.extend(errors(&told));
+        let certs = CertFiles::read(&config.certs);
+        let (_, told) = certs.anchors(&[], None);
+        let told = told.iter();
+        problems
+            .extend(told.map(|problem| format!("{}: {}", problem.file.display(), problem.what)));
+        let tls = self.tls.as_ref().map(|tls| {
+            let read = tls.read_files(certificate_files(&config));
+            read.map_err(|told| problems.extend(told.iter().map(text)))
+        });
+        match (catalog, tls.transpose()) {
+            (Some(catalog), Ok(tls)) if problems.is_empty() => Ok(Fresh {
+                config,
+                catalog,
+                certs,
+                tls,
+            }),
+            (Some(_) | None, Ok(_) | Err(())) => Err(problems),
+        }
+    }
+}
+
+/// The errors among problems, as lines.
+pub(super) fn errors(problems: &[Problem]) -> impl Iterator<Item = String> {
+    let errors = problems.iter();
+    errors
+        .filter(|problem| problem.severity == Severity::Error)
+        .map(text)
+}
+
+/// The certificates of the configuration, in the words of `net`.
+pub(super) fn certificate_files(config: &Config) -> Vec<CertificateFiles> {
+    let files = config.certificates.iter();
+    files
+        .map(|files| CertificateFiles {
+            chain_file: files.chain.clone(),
+            key_file: files.key.clone(),
+        })
+        .collect()
+}
+
+/// Keys that differ and hold only from the next start.
+fn needs_restart(was: &Config, is: &Config) -> Vec<String> {
+    [
+        ("data", was.data != is.data),
+        ("store.url", was.store_url != is.store_url),
+        ("listen", was.listen != is.listen),
+    ]
+    .into_iter()
+    .filter(|(_, differs)| *differs)
+    .map(|(key, _)| format!("{key} was changed, and holds from the next start"))
+    .collect()
+}
+
+fn text(what: impl Display) -> String {
+    what.to_string()
+}

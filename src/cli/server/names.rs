@@ -1,0 +1,141 @@
+//! What the server is called: the bases that units are told, the names in its certificate, and
+//! the line that says that it is ready. Pure.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::config::Config;
+use crate::hub::Bases;
+use crate::model::site::Site;
+
+/// Where the listeners are, as bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    pub https: Vec<SocketAddr>,
+    pub http: Vec<SocketAddr>,
+    pub admin: Vec<SocketAddr>,
+    pub admin_socket: PathBuf,
+}
+
+impl Addresses {
+    /// The one line on stdout (contract section 2).
+    pub fn ready_line(&self) -> String {
+        let doors = json!({
+            "https": shown(&self.https),
+            "http": shown(&self.http),
+            "tftp": [],
+            "dhcp": [],
+            "admin": shown(&self.admin),
+            "field": [],
+            "admin_socket": self.admin_socket.display().to_string(),
+        });
+        format!("ready {doors}")
+    }
+}
+
+fn shown(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(SocketAddr::to_string).collect()
+}
+
+/// The bases: the configuration's, else the first address as bound. A wildcard is no base: nobody
+/// could reach it. Loopback is one, so that a trial on one machine works; `doctor` says what it is.
+pub(super) fn bases(config: &Config, addresses: &Addresses) -> Bases {
+    let bound = |scheme: &str, list: &[SocketAddr]| {
+        let first = list.first().filter(|first| !first.ip().is_unspecified())?;
+        Some(format!("{scheme}://{first}/"))
+    };
+    let https = || bound("https", &addresses.https);
+    let http = || bound("http", &addresses.http);
+    Bases {
+        https: config.public_url.clone().or_else(https),
+        http: config.public_http_url.clone().or_else(http),
+        tftp: None,
+        aliases: config.public_aliases.clone(),
+    }
+}
+
+/// Host names and addresses of our own server certificate: of every HTTPS base, alias and bound
+/// address. Sorted, each once, never empty.
+pub(super) fn certificate_names<'a>(
+    config: &Config,
+    addresses: &Addresses,
+    sites: impl Iterator<Item = &'a Site>,
+) -> Vec<String> {
+    let urls = config.public_url.iter().cloned();
+    let of_sites = sites.filter_map(|site| site.public_url.clone());
+    let bound = addresses.https.iter().map(SocketAddr::ip);
+    let mut names: Vec<String> = urls
+        .chain(of_sites)
+        .filter_map(|url| host(&url))
+        .chain(config.public_aliases.iter().cloned())
+        .chain(
+            bound
+                .filter(|ip| !ip.is_unspecified())
+                .map(|ip| ip.to_string()),
+        )
+        .collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        names.push("localhost".to_owned());
+    }
+    names
+}
+
+/// The host of a URL, in lower case, without brackets.
+fn host(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some(host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(https: &str) -> Addresses {
+        Addresses {
+            https: vec![https.parse().expect("an address")],
+            ..Addresses::default()
+        }
+    }
+
+    #[test]
+    fn the_ready_line_is_the_contract_s() {
+        let addresses = Addresses {
+            admin_socket: PathBuf::from("data/admin.sock"),
+            ..addresses("127.0.0.1:8443")
+        };
+        assert_eq!(
+            addresses.ready_line(),
+            r#"ready {"admin":[],"admin_socket":"data/admin.sock","dhcp":[],"field":[],"http":[],"https":["127.0.0.1:8443"],"tftp":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_wildcard_is_no_base_and_loopback_is_one() {
+        let mut config = Config::default();
+        let base = |config: &Config, https| bases(config, &addresses(https)).https;
+        assert_eq!(base(&config, "0.0.0.0:443"), None);
+        assert_eq!(base(&config, "[::]:443"), None);
+        let loopback = base(&config, "[::1]:443");
+        assert_eq!(loopback.as_deref(), Some("https://[::1]:443/"));
+        config.public_url = Some("https://a.example/".to_owned());
+        let named = base(&config, "0.0.0.0:443");
+        assert_eq!(named.as_deref(), Some("https://a.example/"));
+    }
+
+    #[test]
+    fn the_certificate_has_every_name_once() {
+        let mut config = Config::default();
+        let none = || std::iter::empty();
+        let wildcard = addresses("0.0.0.0:443");
+        assert_eq!(certificate_names(&config, &wildcard, none()), ["localhost"]);
+        config.public_url = Some("https://A.example:8443/x/".to_owned());
+        config.public_aliases = vec!["a.example".to_owned(), "b.example".to_owned()];
+        let names = certificate_names(&config, &addresses("[::1]:443"), none());
+        assert_eq!(names, ["::1", "a.example", "b.example"]);
+    }
+}
