@@ -23,6 +23,8 @@ pub struct Known {
     pub lease: Option<Lease>,
     /// Artefact ids refused to this source in its present boot.
     pub refused: BTreeSet<String>,
+    /// Units behind identifiers that disagree, for the alert.
+    pub disagreeing: Vec<DeviceId>,
 }
 
 /// What holds for every request at one moment.

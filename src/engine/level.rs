@@ -109,6 +109,34 @@ pub fn certificate_expected(always: &[&Always], device: &Device, world: &World<'
         && !device.config.arming.without_certificate
 }
 
+/// A place in words, for alerts.
+pub fn told(place: &Place) -> String {
+    let mut words: Vec<String> = Vec::new();
+    words.extend(place.site.as_ref().map(|site| format!("site {site}")));
+    words.extend(place.lease.map(|mac| format!("the lease of {mac}")));
+    words.extend(place.port.as_ref().map(|port| {
+        let hex = |octets: &[u8]| -> String {
+            octets.iter().map(|octet| format!("{octet:02x}")).collect()
+        };
+        format!("relay port {} of {}", hex(&port.circuit), hex(&port.remote))
+    }));
+    words.extend(
+        place
+            .certificate
+            .map(|digest| format!("certificate {digest}")),
+    );
+    words.extend(
+        place
+            .prefix
+            .as_ref()
+            .map(|prefix| format!("within {prefix}")),
+    );
+    if words.is_empty() {
+        words.push("a place that nobody knows".to_owned());
+    }
+    words.join(", ")
+}
+
 fn claimed(claims: &Claims) -> LevelBy {
     match (claims.mac, &claims.serial) {
         (Some(_), _) => LevelBy::Mac,

@@ -42,11 +42,13 @@ pub enum AlertKind {
     MassLoss,
     /// A window bound to one place was asked for from another (trust.md section 4).
     OtherPlace,
+    /// Two identifiers of one request name two units (design.md, invariant 5).
+    IdentifiersDisagree,
 }
 
 impl AlertKind {
     /// Every kind, in the contract's order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Enumeration,
         Self::TokenMismatch,
         Self::TokenTwoPlaces,
@@ -60,6 +62,7 @@ impl AlertKind {
         Self::OtherDhcpServer,
         Self::MassLoss,
         Self::OtherPlace,
+        Self::IdentifiersDisagree,
     ];
 
     /// The word of contract section 3.
@@ -78,6 +81,7 @@ impl AlertKind {
             Self::OtherDhcpServer => "other-dhcp-server",
             Self::MassLoss => "mass-loss",
             Self::OtherPlace => "other-place",
+            Self::IdentifiersDisagree => "identifiers-disagree",
         }
     }
 
