@@ -13,6 +13,7 @@ mod explain;
 mod http;
 mod http_hostile;
 mod manifest;
+mod outcome;
 mod outlook;
 mod power_cut;
 mod serve;
