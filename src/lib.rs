@@ -3,7 +3,8 @@
 //! Layers, imports go down only (`tests/it/tidy.rs` fails on an upward one): `model` holds the
 //! words; `catalog` turns `profiles/` into an immutable catalogue; `engine` decides, purely; `pki`
 //! holds our own CA and reads certificates;
-//! `store` is the durable floor; `net` has the listeners for devices; `cli` is the command line. `docs/progress.md` says
+//! `store` is the durable floor; `net` has the listeners for devices; `simulate` plays
+//! units against any server; `cli` is the command line. `docs/progress.md` says
 //! what stands and what is still to come.
 
 pub mod answer;
@@ -15,4 +16,5 @@ pub mod hub;
 pub mod model;
 pub mod net;
 pub mod pki;
+pub mod simulate;
 pub mod store;

@@ -17,6 +17,8 @@ mod outcome;
 mod outlook;
 mod power_cut;
 mod serve;
+mod simulate_bench;
+mod simulate_phones;
 mod store;
 mod store_kill;
 mod store_sample;

@@ -1,0 +1,178 @@
+//! Texts of a conduct with holes: `{mac}`, `{mac:colon}`, `{model}`, `{serial}`, words by model.
+
+use std::collections::BTreeMap;
+
+use super::Problem;
+use super::conduct::Conduct;
+use super::unit::Identity;
+
+/// Holes that every unit fills by itself.
+pub(super) const OWN: [&str; 10] = [
+    "mac",
+    "mac:upper",
+    "mac:colon",
+    "mac:upper-colon",
+    "mac:dash",
+    "serial",
+    "model",
+    "firmware",
+    "ip",
+    "user",
+];
+
+/// The names in the holes of a text.
+pub(super) fn holes(text: &str) -> Result<Vec<String>, Problem> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}') else {
+            return Err(Problem(format!("{text:?}: a hole is not closed")));
+        };
+        found.push(name.to_owned());
+        rest = after;
+    }
+    Ok(found)
+}
+
+/// What one unit says of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filler {
+    words: BTreeMap<String, String>,
+    /// The unit's own macros, longest first, with what they stand for.
+    macros: Vec<(String, String)>,
+}
+
+impl Filler {
+    /// Fails where the conduct has no word for this model.
+    pub(super) fn new(conduct: &Conduct, who: &Identity) -> Result<Self, Problem> {
+        let mac = who.mac;
+        let mut words = BTreeMap::from([
+            ("mac".to_owned(), mac.bare()),
+            ("mac:upper".to_owned(), mac.bare().to_uppercase()),
+            ("mac:colon".to_owned(), mac.joined(":")),
+            ("mac:upper-colon".to_owned(), mac.joined(":").to_uppercase()),
+            ("mac:dash".to_owned(), mac.joined("-")),
+            ("serial".to_owned(), who.serial.clone()),
+            ("model".to_owned(), who.model.clone()),
+            ("firmware".to_owned(), who.firmware.clone()),
+            ("ip".to_owned(), String::new()),
+            ("user".to_owned(), String::new()),
+        ]);
+        words.extend(conduct.unit.more.clone());
+        for (word, by_model) in &conduct.words {
+            let Some(text) = by_model.get(&who.model) else {
+                let model = &who.model;
+                return Err(Problem(format!(
+                    "the conduct of {} has no {word} for the model {model:?}",
+                    conduct.family
+                )));
+            };
+            words.insert(word.clone(), text.clone());
+        }
+        let mut filler = Self {
+            words,
+            macros: Vec::new(),
+        };
+        filler.macros = conduct
+            .macros
+            .iter()
+            .map(|(name, text)| (name.clone(), text.clone()))
+            .collect();
+        filler
+            .macros
+            .sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        Ok(filler)
+    }
+
+    /// Sets a word that changes while the unit runs.
+    pub(super) fn set(&mut self, word: &str, text: String) {
+        self.words.insert(word.to_owned(), text);
+    }
+
+    /// A text of the conduct with its holes filled.
+    pub(super) fn text(&self, text: &str) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            let Some((name, after)) = after.split_once('}') else {
+                filled.push('{');
+                rest = after;
+                continue;
+            };
+            filled.push_str(self.words.get(name).map_or("", String::as_str));
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// A text that the unit was given, with its own macros (`$mac`) filled.
+    pub(super) fn given(&self, text: &str) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(ch) = rest.chars().next() {
+            let hit = self
+                .macros
+                .iter()
+                .find_map(|(name, text)| Some((rest.strip_prefix(name.as_str())?, text)));
+            if let Some((after, text)) = hit {
+                filled.push_str(&self.text(text));
+                rest = after;
+            } else {
+                filled.push(ch);
+                rest = rest.get(ch.len_utf8()..).unwrap_or_default();
+            }
+        }
+        filled
+    }
+}
+
+/// `reference` as a unit understands it below `base`: a whole URL, a path from the root, or a name
+/// beside what `base` names.
+pub(super) fn join(base: &str, reference: &str) -> String {
+    if reference.contains("://") {
+        return reference.to_owned();
+    }
+    let Some((scheme, rest)) = base.split_once("://") else {
+        return reference.to_owned();
+    };
+    let (host, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    if reference.starts_with('/') {
+        return format!("{scheme}://{host}{reference}");
+    }
+    let path = path.split(['?', '#']).next().unwrap_or("/");
+    let folder = path.rfind('/').and_then(|at| path.get(..=at));
+    format!("{scheme}://{host}{}{reference}", folder.unwrap_or("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_joined_as_a_unit_joins_them() {
+        for (base, reference, expect) in [
+            ("http://h:1/", "a.cfg", "http://h:1/a.cfg"),
+            ("http://h", "a.cfg", "http://h/a.cfg"),
+            ("http://h/u/T/", "a.cfg", "http://h/u/T/a.cfg"),
+            ("http://h/x/a.boot", "b.cfg", "http://h/x/b.cfg"),
+            ("http://h/x/", "/b.cfg", "http://h/b.cfg"),
+            ("http://h/x/", "https://g/b", "https://g/b"),
+        ] {
+            assert_eq!(join(base, reference), expect);
+        }
+    }
+
+    #[test]
+    fn holes_are_named() {
+        assert_eq!(
+            holes("a{mac:colon}b{x}").unwrap(),
+            ["mac:colon", "x"].map(str::to_owned)
+        );
+        holes("a{mac").unwrap_err();
+    }
+}
