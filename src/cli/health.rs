@@ -1,13 +1,12 @@
-//! `doctor`, `status`, `check`: what is wrong, and how to mend it.
+//! `doctor`, `status`: what is wrong, and how to mend it.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::Call;
 use super::exit::{Exit, Fail};
 use super::globals::{DONE, Globals};
 use super::out::{self, Out, Tint};
-use crate::config::Config;
 
 /// `doctor [--site S]`.
 #[derive(Args, Debug)]
@@ -22,10 +21,6 @@ pub(super) struct Status {
     #[arg(long)]
     site: Option<String>,
 }
-
-/// `check [--config FILE]`.
-#[derive(Args, Debug)]
-pub(super) struct Check {}
 
 impl Doctor {
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
@@ -109,45 +104,4 @@ fn findings(out: Out, report: &Value) -> Result<(), Fail> {
         }
     }
     Ok(())
-}
-
-impl Check {
-    #[expect(clippy::unused_self, reason = "all verbs are called alike")]
-    pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
-        let file = globals.file();
-        let problems = match &file {
-            Some(file) => Config::read(file).err().unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let items: Vec<Value> = problems
-            .iter()
-            .map(|problem| {
-                json!({
-                    "file": problem.file,
-                    "line": problem.line,
-                    "severity": "error",
-                    "code": problem.kind.code(),
-                    "what": problem.what,
-                    "hint": problem.hint,
-                })
-            })
-            .collect();
-        let out = globals.out();
-        if out.json {
-            out.document(&Value::Array(items))?;
-        } else {
-            for problem in &problems {
-                out.line(&out::printable(&problem.to_string()))?;
-            }
-        }
-        match (problems.len(), file) {
-            (0, Some(file)) => out::note(&format!("{}: no problem", file.display())),
-            (0, None) => out::note("no configuration file: the defaults hold"),
-            (count, _) => {
-                out::note(&format!("{count} problems"));
-                return Ok(Exit::Usage);
-            }
-        }
-        DONE
-    }
 }

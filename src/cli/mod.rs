@@ -7,6 +7,7 @@ mod activation;
 mod alert;
 mod backup;
 mod ca;
+mod check;
 pub mod client;
 pub mod clock;
 mod device;
@@ -29,6 +30,7 @@ pub mod server;
 mod settings;
 mod shell;
 mod site;
+mod store;
 mod vars;
 mod waiver;
 
@@ -73,7 +75,7 @@ enum Verb {
     #[command(hide = !SERVER)]
     Status(health::Status),
     /// Configuration, profiles and certificates: every problem with file and line
-    Check(health::Check),
+    Check(check::Check),
     /// Read an inventory: plan, then commit
     #[command(hide = !SERVER)]
     Import(import::Import),
@@ -115,6 +117,10 @@ enum Verb {
     /// Write everything that the server knows into one file
     #[command(hide = !SERVER)]
     Backup(backup::Backup),
+    /// Bring a backup back into the data folder of a stopped server
+    Restore(store::Restore),
+    /// The store of a stopped server
+    Store(store::Store),
     /// Completions for a shell
     Completions(shell::Completions),
     /// The manual page
@@ -160,6 +166,8 @@ impl Verb {
             Self::Profile(verb) => verb.run(globals),
             Self::Ca(verb) => verb.run(globals),
             Self::Backup(verb) => verb.run(globals),
+            Self::Restore(verb) => verb.run(globals),
+            Self::Store(verb) => verb.run(globals),
             Self::Completions(verb) => verb.run(globals),
             Self::Man(verb) => verb.run(globals),
         }

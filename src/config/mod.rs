@@ -109,21 +109,34 @@ impl Default for Config {
 impl Config {
     /// Reads a file. Every problem in it is told at once.
     pub fn read(file: &Path) -> Result<Self, Vec<Problem>> {
+        sound(Self::look(file))
+    }
+
+    /// Reads what can be read of a file, with every problem in it; defaults stand in for what is
+    /// wrong. For `check`, which goes on with the folders that it names.
+    pub fn look(file: &Path) -> (Self, Vec<Problem>) {
         let shown = file.display().to_string();
         match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(&shown, &text),
-            Err(error) => Err(vec![Problem {
-                file: shown,
-                line: None,
-                kind: Kind::Unreadable,
-                what: format!("cannot be read: {error}"),
-                hint: String::new(),
-            }]),
+            Ok(text) => Self::look_at(&shown, &text),
+            Err(error) => {
+                let problem = Problem {
+                    file: shown,
+                    line: None,
+                    kind: Kind::Unreadable,
+                    what: format!("cannot be read: {error}"),
+                    hint: String::new(),
+                };
+                (Self::default(), vec![problem])
+            }
         }
     }
 
     /// Reads the text of a file; `file` is only named in problems.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        sound(Self::look_at(file, text))
+    }
+
+    fn look_at(file: &str, text: &str) -> (Self, Vec<Problem>) {
         let source = Source::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         let is_toml = errors.is_empty();
@@ -138,16 +151,19 @@ impl Config {
         } else {
             Self::default()
         };
-        let problems = source.into_problems();
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(problems)
-        }
+        (config, source.into_problems())
     }
 
     /// The socket of the verbs.
     pub fn admin_socket(&self) -> PathBuf {
         self.data.join("admin.sock")
+    }
+}
+
+fn sound((config, problems): (Config, Vec<Problem>)) -> Result<Config, Vec<Problem>> {
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(problems)
     }
 }

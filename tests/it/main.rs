@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod cli_store;
 mod device_plane;
 mod explain;
 mod http;

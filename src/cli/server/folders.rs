@@ -8,6 +8,7 @@ use rust_embed::RustEmbed;
 
 use crate::catalog::{Catalog, Files, Problem, Severity, load};
 use crate::config::{BUILTIN, Config, Folder};
+use crate::net::tls::CertificateFiles;
 use crate::pki::{AnchorProblem, Anchors};
 
 /// The repository's `profiles/` as it was when the binary was made.
@@ -97,6 +98,17 @@ pub fn missing(config: &Config) -> Vec<Problem> {
                 )
             }),
             Folder::Named(_) | Folder::Default(_) | Folder::Builtin => None,
+        })
+        .collect()
+}
+
+/// The certificates of the configuration, in the words of `net`.
+pub fn certificate_files(config: &Config) -> Vec<CertificateFiles> {
+    let files = config.certificates.iter();
+    files
+        .map(|files| CertificateFiles {
+            chain_file: files.chain.clone(),
+            key_file: files.key.clone(),
         })
         .collect()
 }

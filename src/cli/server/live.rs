@@ -18,7 +18,7 @@ use crate::config::{self, Config};
 use crate::hub::Hub;
 use crate::model::certificate::PeerCertificate;
 use crate::net::limits::Limits;
-use crate::net::tls::{CertificateFiles, ReadFiles, Tls};
+use crate::net::tls::{ReadFiles, Tls};
 use crate::pki::{Anchors, Authority};
 use crate::store::Filter;
 
@@ -237,7 +237,7 @@ impl Live {
         problems
             .extend(told.map(|problem| format!("{}: {}", problem.file.display(), problem.what)));
         let tls = self.tls.as_ref().map(|tls| {
-            let read = tls.read_files(certificate_files(&config));
+            let read = tls.read_files(folders::certificate_files(&config));
             read.map_err(|told| problems.extend(told.iter().map(text)))
         });
         match (catalog, tls.transpose()) {
@@ -258,17 +258,6 @@ pub(super) fn errors(problems: &[Problem]) -> impl Iterator<Item = String> {
     errors
         .filter(|problem| problem.severity == Severity::Error)
         .map(text)
-}
-
-/// The certificates of the configuration, in the words of `net`.
-pub(super) fn certificate_files(config: &Config) -> Vec<CertificateFiles> {
-    let files = config.certificates.iter();
-    files
-        .map(|files| CertificateFiles {
-            chain_file: files.chain.clone(),
-            key_file: files.key.clone(),
-        })
-        .collect()
 }
 
 /// Keys that differ and hold only from the next start.

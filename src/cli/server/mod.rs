@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 pub use self::live::Reread;
-use self::live::{Live, certificate_files, errors};
+use self::live::{Live, errors};
 pub use self::names::Addresses;
 use super::clock;
 use crate::answer::Door;
@@ -199,7 +199,7 @@ pub async fn start_with<D: Door>(
     } else {
         let names = names::certificate_names(&config, &addresses, settings.sites.values());
         let (servers, _) = authority.servers(&names)?;
-        let (tls, problems) = Tls::new(servers, certificate_files(&config))?;
+        let (tls, problems) = Tls::new(servers, folders::certificate_files(&config))?;
         for problem in problems {
             tracing::error!(%problem, "a certificate is not shown");
         }
