@@ -3,6 +3,7 @@
 //! Parsing does no I/O: it takes [`Files`]; only [`load`] reads folders. A catalogue with an error
 //! does not exist, so a reload that fails changes nothing.
 
+mod filter;
 pub mod hint;
 pub mod inputs;
 pub mod load;
@@ -10,6 +11,11 @@ pub mod manifest;
 mod parse;
 pub mod pattern;
 pub mod problem;
+mod prove;
+pub(crate) mod render;
+pub mod revision;
+pub mod site_profile;
+pub mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +23,9 @@ use std::sync::Arc;
 pub use hint::{Ask, Hint, HintKind, PnpAsk};
 use manifest::{Family, Vendor, fold};
 pub use problem::{Problem, Severity};
+pub use revision::{Bundle, Revision};
+use site_profile::SiteProfile;
+use vocabulary::Vocabulary;
 
 use crate::model::identity::Mac;
 
@@ -24,10 +33,15 @@ use crate::model::identity::Mac;
 #[derive(Clone, Debug, Default)]
 pub struct Files(pub BTreeMap<String, Vec<u8>>);
 
-/// Every vendor that we know.
+/// Every vendor that we know, and the operator's profiles.
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub vendors: BTreeMap<String, Arc<Vendor>>,
+    pub vocabulary: Arc<Vocabulary>,
+    /// By name; `default` is always there.
+    pub profiles: BTreeMap<String, Arc<SiteProfile>>,
+    /// What it was read from, for drafts.
+    files: Arc<Files>,
     /// Vendor id by OUI.
     ouis: BTreeMap<String, String>,
 }
@@ -35,7 +49,10 @@ pub struct Catalog {
 impl Catalog {
     /// Reads all manifests; every problem is told at once. `None` where one of them is an error.
     pub fn from_files(files: &Files) -> (Option<Arc<Self>>, Vec<Problem>) {
-        let (vendors, mut problems) = parse::vendors(files);
+        let (mut vendors, mut problems) = parse::vendors(files);
+        let vocabulary = vocabulary::parse(files, &mut problems);
+        let profiles = site_profile::parse_all(files, &vocabulary, &mut problems);
+        prove::all(&mut vendors, files, &vocabulary, &profiles, &mut problems);
         let mut ouis = BTreeMap::new();
         for vendor in vendors.values() {
             for oui in &vendor.oui {
@@ -53,8 +70,22 @@ impl Catalog {
         let broken = problems
             .iter()
             .any(|problem| problem.severity == Severity::Error);
-        let catalog = Self { vendors, ouis };
+        let catalog = Self {
+            vendors,
+            vocabulary: Arc::new(vocabulary),
+            profiles,
+            files: Arc::new(files.clone()),
+            ouis,
+        };
         ((!broken).then(|| Arc::new(catalog)), problems)
+    }
+
+    /// What the folders hold for a family with a profile, as bytes that a [`Revision`] is opened
+    /// from. The same folders give the same bytes. `None` where there is no such family or profile.
+    pub fn draft(&self, vendor: &str, family: &str, profile: &str) -> Option<Bundle> {
+        self.family(vendor, family)?;
+        self.profiles.get(profile)?;
+        Some(Bundle::of(&self.files, vendor, family, profile))
     }
 
     /// The vendor that an address's maker part belongs to.

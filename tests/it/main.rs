@@ -17,6 +17,7 @@ mod manifest;
 mod outcome;
 mod outlook;
 mod power_cut;
+mod render;
 mod serve;
 mod simulate_bench;
 mod simulate_phones;

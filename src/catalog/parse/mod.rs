@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::manifest::Vendor;
+use super::manifest::{Family, Vendor};
 use super::problem::line_at;
 use super::{Files, Problem};
 
@@ -46,6 +46,34 @@ pub(crate) fn vendors(files: &Files) -> (BTreeMap<String, Arc<Vendor>>, Vec<Prob
         vendors.insert(id.to_owned(), Arc::new(vendor));
     }
     (vendors, problems)
+}
+
+/// One family of a vendor, for a revision that is opened from its own bytes: it was checked when it
+/// was made, so only what cannot be read at all is an error.
+pub(crate) fn family(files: &Files, vendor: &str, family: &str) -> Result<Family, Problem> {
+    let mut problems = Vec::new();
+    let path = format!("{vendor}/vendor.toml");
+    let nothing = Vec::new();
+    let bytes = files.0.get(&path).unwrap_or(&nothing);
+    let raw = read::<raw::Vendor>(&path, bytes, &mut problems);
+    let own = format!("{vendor}/{family}/family.toml");
+    let own = read::<raw::Family>(&own, files.0.get(&own).unwrap_or(&nothing), &mut problems);
+    let (Some(raw), Some(own)) = (raw, own) else {
+        let first = problems.into_iter().next();
+        return Err(first.unwrap_or_else(|| unread(&path)));
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let families = vec![(family.to_owned(), own)];
+    let resolved = vendor::resolve(vendor, &text, raw, families, files, &mut problems);
+    let mut families = resolved.families;
+    let family = families.remove(family);
+    family
+        .and_then(Arc::into_inner)
+        .ok_or_else(|| unread(&path))
+}
+
+fn unread(path: &str) -> Problem {
+    Problem::error(path, None, "cannot be read".to_owned(), "")
 }
 
 /// One file; an unknown key or a wrong type is told with its line.

@@ -1,0 +1,259 @@
+//! What a template sees: the inputs, less what the grant withholds.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Value;
+
+use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs};
+use crate::catalog::manifest::{ArtefactKind, Family};
+use crate::catalog::pattern::Found;
+use crate::catalog::vocabulary::Vocabulary;
+use crate::model::access::Grant;
+use crate::model::profile;
+use crate::model::secret::Secret;
+
+type Names = BTreeMap<&'static str, Value>;
+
+/// The context of one rendering. `grant` is what holds here: at most the inputs' own.
+pub(super) fn build(
+    family: &Family,
+    vocabulary: &Vocabulary,
+    inputs: &Inputs<'_>,
+    grant: Grant,
+) -> Value {
+    let mut root: BTreeMap<&str, Value> = BTreeMap::new();
+    for (name, variable) in &vocabulary.0 {
+        if !grant.allows(variable.class) {
+            continue;
+        }
+        let value = match (inputs.values.get(name), &variable.default) {
+            (Some(Filled::Secret(secret)), _) => Some(Value::from(secret.expose())),
+            (Some(Filled::Plain(value)), _) => of(value),
+            (None, default) => default.as_ref().and_then(of),
+        };
+        if let Some(value) = value {
+            root.insert(name, value);
+        }
+    }
+    root.insert("unit", Value::from(unit(inputs)));
+    root.insert(
+        "grant",
+        Value::from(Names::from([
+            ("site", Value::from(grant.site)),
+            ("credential", Value::from(grant.credential)),
+            ("key", Value::from(grant.key)),
+        ])),
+    );
+    let mut url = Names::new();
+    put(&mut url, "https", inputs.urls.https.as_deref());
+    put(&mut url, "http", inputs.urls.http.as_deref());
+    let mut report = Names::new();
+    if grant.credential {
+        put(
+            &mut url,
+            "token",
+            inputs.urls.token.as_ref().map(Secret::expose),
+        );
+        if let Some(base) = &inputs.urls.report {
+            let base = base.expose();
+            report.insert("base", Value::from(base));
+            for (name, pattern) in [
+                ("registered", &family.report.registered),
+                ("failed", &family.report.failed),
+            ] {
+                let told = pattern.as_ref().map(|text| text.replace("{report}", base));
+                put(&mut report, name, told.as_deref());
+            }
+        }
+        root.insert("lines", inputs.lines.iter().map(line).collect());
+        root.insert("keys", inputs.keys.iter().map(key).collect());
+    }
+    let mut ca = Names::new();
+    if !inputs.ca_pem.is_empty() {
+        ca.insert("pem", Value::from(inputs.ca_pem));
+        put(&mut ca, "url", ca_url(family, inputs).as_deref());
+    }
+    root.insert("url", Value::from(url));
+    root.insert("report", Value::from(report));
+    root.insert("ca", Value::from(ca));
+    root.insert("release", Value::from(inputs.release));
+    Value::from(root)
+}
+
+fn put(names: &mut Names, name: &'static str, text: Option<&str>) {
+    if let Some(text) = text {
+        names.insert(name, Value::from(text));
+    }
+}
+
+fn unit(inputs: &Inputs<'_>) -> Names {
+    let mut unit = Names::new();
+    if let Some(mac) = inputs.unit.mac {
+        for (name, text) in [
+            ("mac", mac.bare()),
+            ("mac_colon", mac.joined(":")),
+            ("mac_dash", mac.joined("-")),
+            ("mac_upper", mac.bare().to_uppercase()),
+            ("mac_upper_colon", mac.joined(":").to_uppercase()),
+        ] {
+            unit.insert(name, Value::from(text));
+        }
+    }
+    put(
+        &mut unit,
+        "serial",
+        inputs.unit.serial.map(|serial| serial.as_str()),
+    );
+    put(&mut unit, "model", inputs.unit.model);
+    unit
+}
+
+/// Where the family fetches our CA by plain HTTP.
+fn ca_url(family: &Family, inputs: &Inputs<'_>) -> Option<String> {
+    let base = inputs.urls.http.as_ref()?;
+    let known = Found {
+        mac: inputs.unit.mac,
+        serial: inputs.unit.serial.map(|serial| serial.as_str().to_owned()),
+        model: inputs.unit.model.map(str::to_owned),
+        ..Found::default()
+    };
+    let own = |kind: ArtefactKind| kind == ArtefactKind::Ca;
+    let artefact = family
+        .artefacts
+        .iter()
+        .find(|artefact| own(artefact.kind))?;
+    let path = artefact.paths.iter().find_map(|path| path.format(&known))?;
+    Some(format!("{base}{path}"))
+}
+
+fn line(line: &AccountLine) -> Value {
+    let mut names = Names::from([
+        ("n", Value::from(line.n)),
+        ("enabled", Value::from(line.enabled)),
+        ("user", Value::from(line.user.as_str())),
+        ("srtp", Value::from(line.srtp)),
+        ("shared", Value::from(line.shared)),
+    ]);
+    put(
+        &mut names,
+        "password",
+        line.password.as_ref().map(Secret::expose),
+    );
+    for (name, text) in [
+        ("auth", &line.auth),
+        ("display", &line.display),
+        ("label", &line.label),
+        ("server", &line.server),
+        ("backup", &line.backup),
+        ("outbound_proxy", &line.outbound_proxy),
+        ("transport", &line.transport),
+    ] {
+        put(&mut names, name, text.as_deref());
+    }
+    for (name, number) in [("port", line.port), ("handset", line.handset)] {
+        if let Some(number) = number {
+            names.insert(name, Value::from(number));
+        }
+    }
+    Value::from(names)
+}
+
+fn key(key: &FunctionKey) -> Value {
+    Value::from(Names::from([
+        ("page", Value::from(key.page.as_str())),
+        ("n", Value::from(key.n)),
+        ("kind", Value::from(key.kind.as_str())),
+        ("value", Value::from(key.value.as_str())),
+        ("label", Value::from(key.label.as_str())),
+        ("line", Value::from(key.line)),
+    ]))
+}
+
+/// A value as templates have it; a secret that nobody opened is not defined.
+fn of(value: &profile::Value) -> Option<Value> {
+    Some(match value {
+        profile::Value::Bool(yes) => Value::from(*yes),
+        profile::Value::Int(number) => Value::from(*number),
+        profile::Value::Text(text) => Value::from(text.as_str()),
+        profile::Value::List(items) => items.iter().filter_map(of).collect(),
+        profile::Value::Table(items) => {
+            let items = items.iter();
+            let items = items.filter_map(|(key, item)| Some((key.clone(), of(item)?)));
+            Value::from(items.collect::<BTreeMap<String, Value>>())
+        }
+        profile::Value::Secret => return None,
+    })
+}
+
+/// The name of the first text that `is` is true for: to tell which value a format cannot carry.
+pub(super) fn name_of(inputs: &Inputs<'_>, mut is: impl FnMut(&str) -> bool) -> Option<String> {
+    let lines = inputs.lines.iter();
+    for line in lines {
+        for (name, text) in texts_of(line) {
+            if text.is_some_and(&mut is) {
+                return Some(format!("lines[{}].{name}", line.n));
+            }
+        }
+    }
+    for key in inputs.keys {
+        for (name, text) in [
+            ("page", &key.page),
+            ("kind", &key.kind),
+            ("value", &key.value),
+            ("label", &key.label),
+        ] {
+            if is(text) {
+                return Some(format!("keys[{} {}].{name}", key.page, key.n));
+            }
+        }
+    }
+    for (name, filled) in inputs.values {
+        let found = match filled {
+            Filled::Secret(secret) => is(secret.expose()),
+            Filled::Plain(value) => holds(value, &mut is),
+        };
+        if found {
+            return Some(name.clone());
+        }
+    }
+    let urls = &inputs.urls;
+    let others = [
+        (
+            "unit.serial",
+            inputs.unit.serial.map(|serial| serial.as_str()),
+        ),
+        ("unit.model", inputs.unit.model),
+        ("url.https", urls.https.as_deref()),
+        ("url.http", urls.http.as_deref()),
+        ("url.token", urls.token.as_ref().map(Secret::expose)),
+        ("report", urls.report.as_ref().map(Secret::expose)),
+        ("ca.pem", Some(inputs.ca_pem)),
+    ];
+    let mut others = others.into_iter();
+    others
+        .find(|(_, text)| text.is_some_and(&mut is))
+        .map(|(name, _)| name.to_owned())
+}
+
+fn texts_of(line: &AccountLine) -> [(&'static str, Option<&str>); 9] {
+    [
+        ("user", Some(&line.user)),
+        ("auth", line.auth.as_deref()),
+        ("password", line.password.as_ref().map(Secret::expose)),
+        ("display", line.display.as_deref()),
+        ("label", line.label.as_deref()),
+        ("server", line.server.as_deref()),
+        ("backup", line.backup.as_deref()),
+        ("outbound_proxy", line.outbound_proxy.as_deref()),
+        ("transport", line.transport.as_deref()),
+    ]
+}
+
+fn holds(value: &profile::Value, is: &mut impl FnMut(&str) -> bool) -> bool {
+    match value {
+        profile::Value::Text(text) => is(text),
+        profile::Value::List(items) => items.iter().any(|item| holds(item, is)),
+        profile::Value::Table(items) => items.values().any(|item| holds(item, is)),
+        profile::Value::Bool(_) | profile::Value::Int(_) | profile::Value::Secret => false,
+    }
+}
