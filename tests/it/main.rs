@@ -13,6 +13,8 @@ mod device_plane;
 mod explain;
 mod http;
 mod http_hostile;
+mod import_plan;
+mod import_support;
 mod manifest;
 mod outcome;
 mod outlook;

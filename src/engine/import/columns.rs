@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     fn resolve(header: &str, explicit: &[(&str, &str)]) -> Result<Vec<String>, Vec<FileProblem>> {
-        let sheet = Sheet::read(&format!("{header}\nx\n"), Caps::default()).unwrap();
+        let sheet = Sheet::read(format!("{header}\nx\n"), Caps::default()).unwrap();
         let explicit: Vec<_> = explicit
             .iter()
             .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))

@@ -22,6 +22,11 @@ pub fn of_number(cell: &str) -> Option<String> {
         .or_else(|| looks_like_date(cell).then(|| "a spreadsheet made a date of it".to_owned()))
 }
 
+/// The same for passwords, which may look like a date.
+pub fn of_secret(cell: &str) -> Option<String> {
+    of_any(cell)
+}
+
 /// An error value that a formula left behind.
 pub fn is_error_value(cell: &str) -> bool {
     matches!(

@@ -1,6 +1,11 @@
 //! From bytes to text: which encoding a spreadsheet saved.
 
+use zeroize::Zeroize as _;
+
 use super::problem::FileProblem;
+
+/// The most text that a file may hold, in octets of UTF-8.
+pub const MOST: usize = 64 << 20;
 
 /// How the file's bytes were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,27 +36,71 @@ const WINDOWS: [char; 32] = [
 
 /// Reads by byte order mark; without one, UTF-8 where the bytes are UTF-8, UTF-16 where every
 /// other byte is zero, else Latin-1 as Windows spells it.
-pub fn decode(bytes: &[u8]) -> Result<(String, Encoding), FileProblem> {
-    match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => match std::str::from_utf8(rest) {
-            Ok(text) => Ok((text.to_owned(), Encoding::Utf8)),
-            Err(error) => Err(FileProblem::new(
-                lines_before(rest, error.valid_up_to()),
-                "the file says that it is UTF-8, and this line is not",
-                "save it again as CSV UTF-8",
-            )),
-        },
+///
+/// The bytes are taken over and wiped unless they become the text: passwords are among them.
+pub fn decode(mut bytes: Vec<u8>) -> Result<(String, Encoding), FileProblem> {
+    if bytes.len() > MOST {
+        bytes.zeroize();
+        return Err(too_large(1));
+    }
+    let other = match bytes.as_slice() {
+        [0xef, 0xbb, 0xbf, ..] => {
+            bytes.drain(..3);
+            return String::from_utf8(bytes)
+                .map(|text| (text, Encoding::Utf8))
+                .map_err(|error| {
+                    let at = error.utf8_error().valid_up_to();
+                    let mut bytes = error.into_bytes();
+                    let line = lines_before(&bytes, at);
+                    bytes.zeroize();
+                    FileProblem::new(
+                        line,
+                        "the file says that it is UTF-8, and this line is not",
+                        "save it again as CSV UTF-8",
+                    )
+                });
+        }
         [0xff, 0xfe, rest @ ..] => wide(rest, Encoding::Utf16Le),
         [0xfe, 0xff, rest @ ..] => wide(rest, Encoding::Utf16Be),
-        _ => match (zeros(bytes), std::str::from_utf8(bytes)) {
-            (Some(encoding), _) => wide(bytes, encoding),
-            (None, Ok(text)) => Ok((text.to_owned(), Encoding::Utf8)),
-            (None, Err(_)) => Ok((
-                bytes.iter().map(|byte| windows(*byte)).collect(),
-                Encoding::Latin1,
-            )),
+        all => match zeros(all) {
+            Some(encoding) => wide(all, encoding),
+            None => {
+                return match String::from_utf8(bytes) {
+                    Ok(text) => Ok((text, Encoding::Utf8)),
+                    Err(error) => {
+                        let mut bytes = error.into_bytes();
+                        let text = latin(&bytes);
+                        bytes.zeroize();
+                        text
+                    }
+                };
+            }
         },
+    };
+    bytes.zeroize();
+    other
+}
+
+fn latin(bytes: &[u8]) -> Result<(String, Encoding), FileProblem> {
+    let mut text = String::with_capacity(bytes.len());
+    let mut line = 1;
+    for byte in bytes {
+        line += u32::from(*byte == b'\n');
+        text.push(windows(*byte));
+        if text.len() > MOST {
+            return Err(too_large(line));
+        }
     }
+    Ok((text, Encoding::Latin1))
+}
+
+fn too_large(line: u32) -> FileProblem {
+    let most = MOST >> 20;
+    FileProblem::new(
+        line,
+        format!("more than {most} MiB of text"),
+        "split the file",
+    )
 }
 
 fn windows(byte: u8) -> char {
@@ -103,6 +152,9 @@ fn wide(bytes: &[u8], encoding: Encoding) -> Result<(String, Encoding), FileProb
             line += 1;
         }
         text.push(ch);
+        if text.len() > MOST {
+            return Err(too_large(line));
+        }
     }
     if bytes.len() % 2 == 1 {
         return Err(FileProblem::new(
@@ -142,7 +194,7 @@ mod tests {
     #[test]
     fn encodings_are_told_apart() {
         fn check(bytes: &[u8], text: &str, encoding: Encoding) {
-            assert_eq!(decode(bytes).unwrap(), (text.to_owned(), encoding));
+            assert_eq!(decode(bytes.to_vec()).unwrap(), (text.to_owned(), encoding));
         }
         let text = "mac;display\n001565aabbcc;Jürgen\n";
         check(text.as_bytes(), text, Encoding::Utf8);
@@ -165,10 +217,15 @@ mod tests {
 
     #[test]
     fn broken_text_names_its_line() {
-        assert_eq!(decode(b"\xef\xbb\xbfa\nb\n\xff\n").unwrap_err().line, 3);
+        assert_eq!(
+            decode(b"\xef\xbb\xbfa\nb\n\xff\n".to_vec())
+                .unwrap_err()
+                .line,
+            3
+        );
         let mut bytes = utf16("a\nb", true, false);
         bytes.extend(0xd800_u16.to_le_bytes());
-        assert_eq!(decode(&bytes).unwrap_err().line, 2);
-        assert!(decode(b"\xff\xfea\0b").is_err());
+        assert_eq!(decode(bytes).unwrap_err().line, 2);
+        assert!(decode(b"\xff\xfea\0b".to_vec()).is_err());
     }
 }
