@@ -9,6 +9,7 @@
 
 mod cli;
 mod cli_store;
+mod decide;
 mod device_plane;
 mod explain;
 mod http;
