@@ -7,6 +7,7 @@
 //! units against any server; `cli` is the command line. `docs/progress.md` says
 //! what stands and what is still to come.
 
+pub mod admin;
 pub mod answer;
 pub mod catalog;
 pub mod cli;
@@ -16,6 +17,6 @@ pub mod hub;
 pub mod model;
 pub mod net;
 pub mod pki;
-pub mod service;
 pub mod simulate;
 pub mod store;
+pub mod web;

@@ -14,6 +14,7 @@ const VERBS: &[&str] = &[
     "group set",
     "group remove",
     "demo",
+    "init",
     "serve",
     "simulate",
     "visit",

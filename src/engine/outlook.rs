@@ -201,7 +201,7 @@ impl Block {
 }
 
 /// A name as one word of a shell.
-fn word(name: &str) -> String {
+pub fn word(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte);
     if !name.is_empty() && name.bytes().all(plain) {
         name.to_owned()

@@ -7,9 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod api;
+mod api_activity;
+mod api_devices;
 mod cli;
 mod cli_store;
-mod decide;
 mod device_plane;
 mod explain;
 mod http;

@@ -1,0 +1,148 @@
+//! `/devices`: docs/api.md section 2.
+
+use axum::Router;
+use axum::extract::{Path, State as Extract};
+use axum::routing::{get, post};
+
+use super::answer::{Answer, Reply};
+use super::call::{Call, Words};
+use super::fields::Fields;
+use super::{State, wire_device};
+use crate::admin::device::{Action, Arm, Select};
+use crate::admin::{Code, Problem};
+use crate::model::activation::State as UnitState;
+use crate::model::device::Lifecycle;
+use crate::model::identity::DeviceId;
+use crate::store::Filter;
+
+/// The routes of this subject.
+pub(crate) fn routes() -> Router<State> {
+    Router::new()
+        .route("/devices", get(list).post(create))
+        .route("/devices/{name}", get(show).patch(change).delete(delete))
+        .route("/devices/{name}/{action}", post(act))
+}
+
+async fn list(Extract(state): Extract<State>, call: Call) -> Reply {
+    let words = call.words(&[
+        "site",
+        "vendor",
+        "family",
+        "model",
+        "state",
+        "group",
+        "profile",
+        "lifecycle",
+        "after",
+        "limit",
+    ])?;
+    let select = select(&words)?;
+    let after = words.word("after", DeviceId::parse)?;
+    let page = state.admin.devices(&select, after, words.limit()?).await?;
+    Ok(Answer::page(&page, wire_device::device))
+}
+
+/// The devices that a query means.
+pub(crate) fn select(words: &Words<'_>) -> Result<Select, Problem> {
+    Ok(Select {
+        filter: Filter {
+            site: words.text("site"),
+            vendor: words.text("vendor"),
+            family: words.text("family"),
+            model: words.text("model"),
+            state: words.word("state", UnitState::parse)?,
+            group: words.text("group"),
+            profile: words.text("profile"),
+        },
+        lifecycle: words.word("lifecycle", Lifecycle::parse)?,
+    })
+}
+
+async fn show(Extract(state): Extract<State>, Path(name): Path<String>, call: Call) -> Reply {
+    call.words(&[])?;
+    let view = state.admin.device(&name).await?;
+    let version = view.device.config.version;
+    Ok(Answer::ok(wire_device::device(&view)).version(version))
+}
+
+async fn create(Extract(state): Extract<State>, call: Call) -> Reply {
+    let ask = call.ask()?;
+    let mut fields = call.object()?;
+    let wanted = wire_device::wanted(&mut fields, true);
+    fields.end()?;
+    let view = state
+        .admin
+        .create_device(&call.actor, &wanted, &ask)
+        .await?;
+    let answer = Answer::ok(wire_device::device(&view)).dry_run(ask.dry_run);
+    Ok(answer.version(view.device.config.version).created())
+}
+
+async fn change(Extract(state): Extract<State>, Path(name): Path<String>, call: Call) -> Reply {
+    let mut fields = call.object()?;
+    let action = action("set", &mut fields)?;
+    fields.end()?;
+    done(&state, &name, &call, &action).await
+}
+
+async fn delete(Extract(state): Extract<State>, Path(name): Path<String>, call: Call) -> Reply {
+    done(&state, &name, &call, &Action::Delete).await
+}
+
+async fn act(
+    Extract(state): Extract<State>,
+    Path((name, verb)): Path<(String, String)>,
+    call: Call,
+) -> Reply {
+    if verb == "swap" {
+        return Err(Problem::new(Code::NotBuilt, "the swap of a unit").into());
+    }
+    if matches!(verb.as_str(), "set" | "delete") {
+        return Err(nothing(&verb).into());
+    }
+    let mut fields = call.object_or_none()?;
+    let action = action(&verb, &mut fields)?;
+    fields.end()?;
+    done(&state, &name, &call, &action).await
+}
+
+async fn done(state: &State, name: &str, call: &Call, action: &Action) -> Reply {
+    let ask = call.ask()?;
+    let changed = state.admin.act(&call.actor, name, action, &ask).await?;
+    let version = changed.record.device.config.version;
+    let body = wire_device::device(&changed.record);
+    Ok(Answer::ok(body).version(version).dry_run(ask.dry_run))
+}
+
+fn nothing(verb: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("nothing is called {verb:?} here"))
+}
+
+/// One of the things that can be done to a device, with the body of its call.
+pub(crate) fn action(verb: &str, fields: &mut Fields) -> Result<Action, Problem> {
+    Ok(match verb {
+        "arm" => Action::Arm(Arm {
+            duration: fields.text("for"),
+            from: fields.text("from"),
+            open: fields.flag("open").unwrap_or_default(),
+            keys: fields.flag("keys").unwrap_or_default(),
+            without_certificate: fields.flag("without_certificate").unwrap_or_default(),
+        }),
+        "disarm" => Action::Disarm,
+        "suspend" => Action::Suspend,
+        "resume" => Action::Resume,
+        "release" => Action::Release,
+        "retire" => Action::Retire,
+        "move" => {
+            let site = fields.maybe_text("site");
+            Action::Move(fields.need("site", site).flatten())
+        }
+        "note" => {
+            let text = fields.text("text");
+            Action::Note(fields.need("text", text).unwrap_or_default())
+        }
+        "set" => Action::Set(Box::new(wire_device::wanted(fields, false))),
+        "delete" => Action::Delete,
+        other => return Err(nothing(other)),
+    })
+}
