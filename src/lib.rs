@@ -17,6 +17,7 @@ pub mod hub;
 pub mod model;
 pub mod net;
 pub mod pki;
+pub mod service;
 pub mod simulate;
 pub mod store;
 pub mod web;

@@ -82,10 +82,3 @@ pub struct FunctionKey {
     pub label: String,
     pub line: u16,
 }
-
-/// Which of an artefact's two templates is rendered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    Normal,
-    Bootstrap,
-}

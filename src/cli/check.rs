@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Fail};
 use super::globals::Globals;
-use super::out::{self, Out};
+use super::out;
 use super::server::folders::{self, CertFiles};
 use crate::catalog::{Problem, Severity};
 use crate::config::Config;
@@ -18,12 +18,48 @@ pub(super) struct Check {}
 impl Check {
     #[expect(clippy::unused_self, reason = "all verbs are called alike")]
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
-        everything(globals, globals.out())
+        let found = everything(globals);
+        let out = globals.out();
+        if out.json {
+            out.document(&Value::Array(found.items.clone()))?;
+        } else {
+            for line in &found.lines {
+                out.line(&out::printable(line))?;
+            }
+        }
+        out::note(&found.summary);
+        Ok(found.exit())
     }
 }
 
-/// Looks at everything that `serve` would read, and tells what is wrong. Exit 2 if anything is.
-pub(super) fn everything(globals: &Globals, out: Out) -> Result<Exit, Fail> {
+/// Everything that is wrong: as JSON, and as lines.
+struct Findings {
+    items: Vec<Value>,
+    lines: Vec<String>,
+    errors: usize,
+    summary: String,
+}
+
+impl Findings {
+    fn exit(&self) -> Exit {
+        if self.errors == 0 {
+            Exit::Done
+        } else {
+            Exit::Usage
+        }
+    }
+}
+
+/// Looks at everything that `serve` would read, and tells people what is wrong.
+pub(super) fn told(globals: &Globals) -> Result<Exit, Fail> {
+    let found = everything(globals);
+    for line in found.lines.iter().chain([&found.summary]) {
+        out::note(&out::printable(line));
+    }
+    Ok(found.exit())
+}
+
+fn everything(globals: &Globals) -> Findings {
     let file = globals.file();
     let (config, wrong) = match &file {
         Some(file) => Config::look(file),
@@ -47,20 +83,17 @@ pub(super) fn everything(globals: &Globals, out: Out) -> Result<Exit, Fail> {
     let warnings = rest.iter().filter(|problem| !is_error(problem)).count();
     items.extend(rest.iter().map(super::profile::shown));
     lines.extend(rest.iter().map(ToString::to_string));
-    if out.json {
-        out.document(&Value::Array(items))?;
-    } else {
-        for line in &lines {
-            out.line(&out::printable(line))?;
-        }
-    }
     let errors = lines.len() - warnings;
     let what = match &file {
         Some(file) => file.display().to_string(),
         None => "no configuration file: the defaults hold".to_owned(),
     };
-    out::note(&format!("{what}: {errors} errors, {warnings} warnings"));
-    Ok(if errors == 0 { Exit::Done } else { Exit::Usage })
+    Findings {
+        items,
+        lines,
+        errors,
+        summary: format!("{what}: {errors} errors, {warnings} warnings"),
+    }
 }
 
 fn is_error(problem: &Problem) -> bool {

@@ -17,6 +17,7 @@ mod globals;
 mod group;
 mod health;
 mod import;
+mod init;
 pub mod logs;
 mod not_built;
 pub mod notify;
@@ -66,6 +67,9 @@ const SERVER: bool = false;
 
 #[derive(Subcommand, Debug)]
 enum Verb {
+    /// Write a configuration and a systemd unit: asks, or takes flags
+    #[command(hide = !SERVER)]
+    Init(init::Init),
     /// What the server makes of requests, and why: JSON lines in, JSON lines out
     Explain(explain::Explain),
     /// What is wrong, and how to mend it
@@ -148,6 +152,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
 impl Verb {
     fn run(self, globals: &Globals) -> Result<Exit, Fail> {
         match self {
+            Self::Init(verb) => verb.run(globals),
             Self::Explain(verb) => verb.run(globals),
             Self::Doctor(verb) => verb.run(globals),
             Self::Status(verb) => verb.run(globals),

@@ -11,6 +11,7 @@ pub mod known;
 pub mod level;
 pub mod outcome;
 pub mod outlook;
+pub mod resolve;
 pub mod select;
 pub mod sightings;
 pub mod stranger;

@@ -8,7 +8,7 @@ use crate::model::event::AlertKind;
 use crate::model::identity::{Assurance, BootId, DeviceId, Digest, LevelBy};
 
 /// Which of an artefact's two templates is rendered.
-pub use crate::catalog::inputs::Which;
+pub use crate::catalog::revision::Which;
 
 /// The answer to a request for a file, and why.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! `store check`, `restore` and `check`, as the binary that an operator runs.
+//! `store check`, `restore`, `check` and `init`, as the binary that an operator runs.
 
 use std::fs;
 use std::path::Path;
@@ -152,4 +152,50 @@ fn the_defaults_have_no_problem() {
     let folder = tempfile::tempdir().unwrap();
     let output = dialtone(folder.path(), &["check", "--json"]);
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn init_writes_what_check_takes_and_never_over_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let init = |more: &[&str]| {
+        let mut words = vec![
+            "init",
+            "--config",
+            "d.toml",
+            "--unit",
+            "d.service",
+            "--json",
+        ];
+        words.extend(more);
+        dialtone(root, &words)
+    };
+    let unasked = init(&[]);
+    assert_eq!(code(&unasked), Some(2), "{}", stderr(&unasked));
+    assert!(stderr(&unasked).contains("--name"));
+    let flags = [
+        "--name",
+        "prov.example.net",
+        "--site",
+        "hq",
+        "--interface",
+        "127.0.0.1",
+    ];
+    let unbuilt = init(&[&flags[..], &["--dhcp", "server"]].concat());
+    assert_eq!(code(&unbuilt), Some(2));
+    assert!(stderr(&unbuilt).contains("not-built"));
+
+    let done = init(&flags);
+    assert_eq!(code(&done), Some(0), "{}", stderr(&done));
+    let written = json(&done)["configuration"].as_str().unwrap().to_owned();
+    let config = dialtone::config::Config::read(Path::new(&written)).unwrap();
+    assert_eq!(config.sites[0].name, "hq");
+    assert_eq!(config.listen.https[0].ip().to_string(), "127.0.0.1");
+    let unit = fs::read_to_string(root.join("d.service")).unwrap();
+    assert!(unit.contains(&format!("serve --config {written}")));
+
+    let again = init(&flags);
+    assert_eq!(code(&again), Some(2));
+    assert!(stderr(&again).contains("is there already"));
+    assert_eq!(code(&init(&[&flags[..], &["--force"]].concat())), Some(0));
 }

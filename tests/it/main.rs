@@ -12,6 +12,7 @@ mod api_activity;
 mod api_devices;
 mod cli;
 mod cli_store;
+mod decide;
 mod device_plane;
 mod explain;
 mod http;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dialtone::catalog::inputs::Which;
 use dialtone::catalog::manifest::Family;
+use dialtone::catalog::revision::Which;
 use dialtone::catalog::{Catalog, load};
 use dialtone::engine::outcome::{Sent, Word, delivered, is_waiting, reported, sweep};
 use dialtone::model::activation::{Outcome, Proof, State};

@@ -1,0 +1,395 @@
+//! `init`: asks, or takes flags, and writes a configuration and a systemd unit.
+
+mod network;
+
+use std::fs::{self, OpenOptions};
+use std::io::{IsTerminal as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::exit::{Exit, Fail};
+use super::globals::Globals;
+use super::out;
+use crate::config::{Config, values};
+
+/// `init`.
+#[derive(Args, Debug)]
+pub(super) struct Init {
+    /// Host name or address that devices reach this server by
+    #[arg(long, value_name = "HOST")]
+    name: Option<String>,
+    /// Interface, or address, that devices come in on [default: all]
+    #[arg(long, value_name = "NAME|ADDRESS")]
+    interface: Option<String>,
+    /// Name of the first site
+    #[arg(long)]
+    site: Option<String>,
+    /// Networks of that site [default: the interface's]
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
+    prefixes: Vec<IpNet>,
+    /// What we do on DHCP
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    dhcp: Dhcp,
+    /// Server certificate with its chain, PEM [default: one of our own CA]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Where the systemd unit goes
+    #[arg(long, value_name = "FILE")]
+    unit: Option<PathBuf>,
+    /// Write over files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Dhcp {
+    Off,
+    Server,
+    Observe,
+    Inform,
+}
+
+/// What is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Plan {
+    host: String,
+    listen: IpAddr,
+    /// HTTPS and HTTP.
+    ports: (u16, u16),
+    data: PathBuf,
+    site: String,
+    prefixes: Vec<IpNet>,
+    timezone: String,
+    /// Chain and key.
+    certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where things go on a machine that we run as root, and elsewhere.
+const ROOT_CONFIG: &str = "/etc/dialtone/dialtone.toml";
+const ROOT_DATA: &str = "/var/lib/dialtone";
+const UNITS: &str = "/etc/systemd/system";
+/// The account that the unit runs under.
+const ACCOUNT: &str = "dialtone";
+
+impl Init {
+    pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
+        if self.dhcp != Dhcp::Off {
+            let what = "--dhcp server, observe and inform";
+            return Err(Fail::not_built(what).next("use --dhcp off, and your own DHCP server"));
+        }
+        let root = rustix::process::geteuid().is_root();
+        let file = globals
+            .config
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(if root { ROOT_CONFIG } else { "dialtone.toml" }));
+        let file = absolute(&file)?;
+        let unit = match &self.unit {
+            Some(unit) => absolute(unit)?,
+            None if root && Path::new(UNITS).is_dir() => Path::new(UNITS).join("dialtone.service"),
+            None => file.with_file_name("dialtone.service"),
+        };
+        let data = globals.data.clone();
+        let data = data.unwrap_or_else(|| PathBuf::from(if root { ROOT_DATA } else { "data" }));
+        let force = self.force;
+        for file in [&file, &unit] {
+            if file.exists() && !force {
+                let what = format!("{} is there already", file.display());
+                return Err(Fail::usage("exists", what)
+                    .next("name another with --config and --unit, or write over it with --force"));
+            }
+        }
+        let plan = self.plan(absolute(&data)?, root)?;
+        let text = plan.configuration();
+        // What we write must be what we read.
+        if let Err(problems) = Config::parse(&file.display().to_string(), &text) {
+            return Err(super::globals::refused(&problems));
+        }
+        write(&file, &text)?;
+        let binary = std::env::current_exe()
+            .map_err(|error| Fail::failed("binary", format!("where is this binary: {error}")))?;
+        write(&unit, &systemd(&binary, &file, &plan.data))?;
+        let done = json!({
+            "configuration": file.display().to_string(),
+            "unit": unit.display().to_string(),
+        });
+        let columns = [("configuration", "/configuration"), ("unit", "/unit")];
+        globals.out().record(&done, &columns)?;
+        let written = Globals {
+            config: Some(file),
+            ..globals.clone()
+        };
+        next_steps(&plan, &unit, root);
+        super::check::told(&written)
+    }
+
+    fn plan(self, data: PathBuf, root: bool) -> Result<Plan, Fail> {
+        let wrong = |flag: &str, what: String| Fail::usage("usage", format!("{flag}: {what}"));
+        let asked = |given: Option<String>, question: &str, standard: &str| match given {
+            Some(given) => Some(given),
+            None if !std::io::stdin().is_terminal() => None,
+            None => {
+                let answer = out::ask(&format!("{question} [{standard}]: "))?;
+                Some(answer).filter(|answer| !answer.is_empty())
+            }
+        };
+        let name = asked(
+            self.name,
+            "Name or address that devices reach us by",
+            "none",
+        )
+        .ok_or_else(|| {
+            let next = "dialtone init --name prov.example.net --site hq";
+            Fail::usage("usage", "--name is needed where nobody can be asked").next(next)
+        })?;
+        let host = values::host(&name).map_err(|what| wrong("--name", what))?;
+        let choices = network::interfaces().join(", ");
+        let question = format!("Interface that devices come in on ({choices})");
+        let interface = asked(self.interface, &question, "all");
+        let net = match interface.as_deref().filter(|text| *text != "all") {
+            None => None,
+            Some(text) => Some(self_or_interface(text).ok_or_else(|| {
+                let what = format!("{text:?} is no address, and no interface with one");
+                wrong("--interface", what)
+            })?),
+        };
+        let site = asked(self.site, "Name of the first site", "main");
+        let site = site.unwrap_or_else(|| "main".to_owned());
+        let site = values::name(&site).map_err(|what| wrong("--site", what))?;
+        let prefixes = match (self.prefixes.is_empty(), net) {
+            (false, _) => self.prefixes,
+            // A single address is no network.
+            (true, Some(net)) if net.prefix_len() < net.max_prefix_len() => vec![net],
+            (true, _) => Vec::new(),
+        };
+        let prefixes = prefixes.iter().map(IpNet::trunc).collect();
+        let certificate = match (self.certificate, self.key) {
+            (Some(chain), Some(key)) => Some((absolute(&chain)?, absolute(&key)?)),
+            (Some(_), None) | (None, Some(_) | None) => None,
+        };
+        let here = TimeZone::system();
+        Ok(Plan {
+            host,
+            listen: net.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |net| net.addr()),
+            ports: if root { (443, 80) } else { (8443, 8080) },
+            data,
+            site,
+            prefixes,
+            timezone: here.iana_name().unwrap_or("UTC").to_owned(),
+            certificate,
+        })
+    }
+}
+
+/// An address, or the one of an interface.
+fn self_or_interface(text: &str) -> Option<IpNet> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(IpNet::from(address)),
+        Err(_) => network::address_of(text),
+    }
+}
+
+impl Plan {
+    fn configuration(&self) -> String {
+        let base = |scheme: &str, port: u16, usual: u16| {
+            let host = match self.host.parse::<IpAddr>() {
+                Ok(IpAddr::V6(address)) => format!("[{address}]"),
+                Ok(IpAddr::V4(_)) | Err(_) => self.host.clone(),
+            };
+            if port == usual {
+                format!("{scheme}://{host}")
+            } else {
+                format!("{scheme}://{host}:{port}")
+            }
+        };
+        let (https, http) = self.ports;
+        let listen = |port| quoted(&SocketAddr::new(self.listen, port).to_string());
+        let prefixes = self.prefixes.iter();
+        let prefixes: Vec<String> = prefixes.map(|net| quoted(&net.to_string())).collect();
+        let mut text = format!(
+            "# Written by `dialtone init`. docs/configuration.md explains every key, and\n\
+             # `dialtone check` tells what is wrong in this file.\n\
+             data = {}\n\
+             public_url = {}\n\
+             public_http_url = {}\n\n\
+             [listen]\n\
+             https = [{}]\n\
+             http = [{}]\n\
+             admin = [\"127.0.0.1:8470\"]\n\n",
+            quoted(&self.data.display().to_string()),
+            quoted(&base("https", https, 443)),
+            quoted(&base("http", http, 80)),
+            listen(https),
+            listen(http),
+        );
+        if let Some((chain, key)) = &self.certificate {
+            text.push_str(&format!(
+                "[tls]\ncertificate = [{{ chain_file = {}, key_file = {} }}]\n\n",
+                quoted(&chain.display().to_string()),
+                quoted(&key.display().to_string()),
+            ));
+        }
+        text.push_str(&format!(
+            "[[site]]\nname = {}\nprefixes = [{}]\ntimezone = {}\n\n[dhcp]\nmode = \"off\"\n",
+            quoted(&self.site),
+            prefixes.join(", "),
+            quoted(&self.timezone),
+        ));
+        text
+    }
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn systemd(binary: &Path, config: &Path, data: &Path) -> String {
+    let (binary, config, data) = (binary.display(), config.display(), data.display());
+    format!(
+        "[Unit]\n\
+         Description=dialtone, zero-touch provisioning\n\
+         Documentation=man:dialtone(1)\n\
+         After=network-online.target\n\
+         Wants=network-online.target\n\n\
+         [Service]\n\
+         Type=notify-reload\n\
+         ExecStart={binary} serve --config {config}\n\
+         User={ACCOUNT}\n\
+         # Ports below 1024, and nothing else that root may do.\n\
+         AmbientCapabilities=CAP_NET_BIND_SERVICE\n\
+         CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n\
+         Restart=on-failure\n\
+         TimeoutStopSec=45\n\
+         LimitNOFILE=65536\n\
+         NoNewPrivileges=yes\n\
+         ProtectSystem=strict\n\
+         ProtectHome=read-only\n\
+         PrivateTmp=yes\n\
+         ReadWritePaths={data}\n\n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    )
+}
+
+fn next_steps(plan: &Plan, unit: &Path, root: bool) {
+    let mut steps = Vec::new();
+    let data = plan.data.display();
+    if root {
+        if !account_is_there() {
+            steps.push(format!(
+                "useradd --system --home-dir {data} --shell /usr/sbin/nologin {ACCOUNT}"
+            ));
+        }
+        steps.push(format!("install -d -m 700 -o {ACCOUNT} {data}"));
+        if !unit.starts_with(UNITS) {
+            steps.push(format!("cp {} {UNITS}/", unit.display()));
+        }
+        steps.push("systemctl enable --now dialtone".to_owned());
+    } else {
+        steps.push("dialtone serve".to_owned());
+    }
+    steps.push("dialtone doctor".to_owned());
+    out::note("next:");
+    for step in steps {
+        out::note(&format!("  {step}"));
+    }
+    if let Some((_, key)) = &plan.certificate {
+        let key = key.display();
+        out::note(&format!("  the server must be able to read {key}"));
+    }
+}
+
+fn account_is_there() -> bool {
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut names = accounts.lines().filter_map(|line| line.split(':').next());
+    names.any(|name| name == ACCOUNT)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Fail> {
+    std::path::absolute(path)
+        .map_err(|error| Fail::usage("path", format!("{}: {error}", path.display())))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Fail> {
+    let failed = |error: std::io::Error| {
+        Fail::failed(
+            "unwritable",
+            format!("{} cannot be written: {error}", file.display()),
+        )
+    };
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut to = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(file)
+        .map_err(failed)?;
+    to.write_all(text.as_bytes()).map_err(failed)?;
+    to.sync_all().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            host: "prov.example.net".to_owned(),
+            listen: "10.99.0.2".parse().expect("an address"),
+            ports: (443, 80),
+            data: PathBuf::from("/var/lib/dialtone"),
+            site: "hq".to_owned(),
+            prefixes: vec!["10.99.0.0/16".parse().expect("a prefix")],
+            timezone: "Europe/Berlin".to_owned(),
+            certificate: Some((
+                PathBuf::from("/etc/c \"1\".pem"),
+                PathBuf::from("/etc/k.pem"),
+            )),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let config = Config::parse("x", &plan().configuration()).expect("no problem");
+        assert_eq!(config.data, PathBuf::from("/var/lib/dialtone"));
+        let url = config.public_url.as_deref();
+        assert_eq!(url, Some("https://prov.example.net/"));
+        assert_eq!(
+            config.listen.https,
+            ["10.99.0.2:443".parse().expect("an address")]
+        );
+        assert_eq!(config.sites.len(), 1);
+        let chain = config.certificates.first().map(|files| files.chain.clone());
+        assert_eq!(chain, Some(PathBuf::from("/etc/c \"1\".pem")));
+
+        let other = Plan {
+            host: "2001:db8::1".to_owned(),
+            ports: (8443, 8080),
+            prefixes: Vec::new(),
+            certificate: None,
+            ..plan()
+        };
+        let config = Config::parse("x", &other.configuration()).expect("no problem");
+        let url = config.public_url.as_deref();
+        assert_eq!(url, Some("https://[2001:db8::1]:8443/"));
+    }
+
+    #[test]
+    fn the_unit_names_what_it_starts() {
+        let path = |text: &str| PathBuf::from(text);
+        let unit = systemd(&path("/bin/d"), &path("/etc/d.toml"), &path("/var/lib/d"));
+        assert!(unit.contains("\nExecStart=/bin/d serve --config /etc/d.toml\n"));
+        assert!(unit.contains("\nType=notify-reload\n"));
+        assert!(unit.contains("\nReadWritePaths=/var/lib/d\n"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Rows of the store as what the engine asks for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Inner, Trouble};
+use crate::catalog::revision::Revision;
+use crate::engine::facts::Facts;
+use crate::engine::identify::Claims;
+use crate::engine::known::{Known, Needs};
+use crate::engine::resolve::Values;
+use crate::model::device::Device;
+use crate::store::KnownAsk;
+
+/// A listed unit, the revision that it is rendered from, and what it sees.
+pub(super) struct Case<'a> {
+    pub(super) device: &'a Device,
+    pub(super) revision: Arc<Revision>,
+    pub(super) values: Values,
+    pub(super) needs: Needs,
+}
+
+impl Inner {
+    /// What the store knows of a request's identifiers.
+    pub(super) async fn known(
+        &self,
+        facts: &Facts,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<Known, Trouble> {
+        let mut ask = KnownAsk {
+            macs: claims.mac.into_iter().collect(),
+            serials: claims.serial.iter().cloned().collect(),
+            token: claims.token,
+            report: claims.report,
+            certificate: None,
+            source: facts.source,
+        };
+        if let Some(conflict) = &claims.conflict {
+            ask.macs.extend(&conflict.macs);
+            ask.serials.extend(conflict.serials.iter().cloned());
+        }
+        let rows = self.hub.store.known(&ask).await?;
+        let refused = match facts.source {
+            Some(source) => self.recent.refused_to(source, now),
+            None => std::collections::BTreeSet::default(),
+        };
+        if claims.conflict.is_some() {
+            let all = rows.by_mac.iter().chain(&rows.by_serial);
+            return Ok(Known {
+                disagreeing: all.map(|device| device.id).collect(),
+                refused,
+                ..Known::default()
+            });
+        }
+        // Two vendors may give one number: the claimed vendor's unit is meant.
+        let own = |device: &&Device| {
+            let vendor = claims.vendor.as_ref();
+            vendor.is_none_or(|vendor| *vendor == device.config.vendor)
+        };
+        Ok(Known {
+            by_serial: rows.by_serial.iter().find(own).cloned(),
+            by_mac: rows.by_mac.into_iter().next(),
+            by_token: rows.by_token,
+            by_report: rows.by_report,
+            lease: rows.lease,
+            refused,
+            disagreeing: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,343 @@
+//! The device door: claims, known, decide, material, render, commit, answer (design.md section 1).
+//!
+//! Every transport comes through [`Service::answer`](Door::answer). Nothing is decided here: the
+//! engine decides, this module fetches what it asks for and writes down what it says.
+
+mod cases;
+mod material;
+mod recent;
+mod record;
+mod report;
+mod revisions;
+mod settings;
+mod tickets;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::answer::{Answer, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
+use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
+use crate::engine::decide::{UnitSide, decide};
+use crate::engine::facts::Facts;
+use crate::engine::identify::claims;
+use crate::engine::known::ProfileKey;
+use crate::engine::resolve;
+use crate::engine::select::{Selected, Subject, select};
+use crate::engine::verdict::{Decision, Plan, Source, reason};
+use crate::hub::Hub;
+use crate::store::StoreError;
+
+use self::cases::Case;
+use self::material::{Made, Unmade};
+use self::recent::Recent;
+use self::record::Alarms;
+use self::revisions::Revisions;
+use self::settings::{Snapshot, Snapshots};
+use self::tickets::Tickets;
+
+/// How often a decision is made again because somebody else changed the unit meanwhile.
+const TRIES: usize = 8;
+/// With a 503, in seconds.
+const RETRY_AFTER: u32 = 60;
+/// The profile that strangers are answered from.
+const DEFAULT_PROFILE: &str = "default";
+
+/// The door for devices. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    hub: Arc<Hub>,
+    snapshots: Snapshots,
+    revisions: Revisions,
+    tickets: Tickets,
+    recent: Recent,
+    alarms: Alarms,
+}
+
+/// Why an attempt came to no answer.
+enum Trouble {
+    Store(StoreError),
+    /// The unit changed under the decision: decide again.
+    Again,
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Conflict { .. }) {
+            Self::Again
+        } else {
+            Self::Store(error)
+        }
+    }
+}
+
+impl Service {
+    /// A door on a hub.
+    pub fn new(hub: Arc<Hub>) -> Self {
+        Self(Arc::new(Inner {
+            hub,
+            snapshots: Snapshots::default(),
+            revisions: Revisions::default(),
+            tickets: Tickets::default(),
+            recent: Recent::default(),
+            alarms: Alarms::default(),
+        }))
+    }
+
+    /// One decision and what follows from it.
+    async fn attempt(&self, facts: &Facts) -> Result<Answer, Trouble> {
+        let inner = &self.0;
+        let now = inner.hub.now();
+        let catalog = inner.hub.catalog.load_full();
+        let claims = claims(facts, &catalog);
+        let known = inner.known(facts, &claims, now).await?;
+        let snapshot = inner.snapshots.of(&inner.hub)?;
+        let selected = select(facts, &claims, &known, &catalog);
+        let refusal = refusal_of(&selected, claims.vendor.is_some());
+        let bases = inner.hub.bases.load_full();
+        let anchored = inner.hub.anchored.load_full();
+        let Some(fresh) = (inner.hub.random)() else {
+            return Ok(Answer::Refuse(refusal));
+        };
+        let world = snapshot.world(now, fresh, bases.https.is_some(), &anchored);
+
+        let unit = match &selected.subject {
+            Subject::Unit(device) => inner.unit_case(device, &selected, &snapshot).await?,
+            Subject::Stranger | Subject::Several(_) => None,
+        };
+        let always = claims
+            .vendor
+            .as_ref()
+            .and_then(|vendor| catalog.vendors.get(vendor))
+            .map(|vendor| vendor.certificates.iter().map(|rule| &rule.always))
+            .map(Iterator::collect::<Vec<_>>)
+            .unwrap_or_default();
+        let side = unit.as_ref().map(|case| UnitSide {
+            family: &case.revision.family,
+            revision: case.revision.digest,
+            needs: case.needs,
+            always: &always,
+        });
+        let mut verdict = decide(facts, &claims, &known, &selected, side, &world);
+
+        // Rendered first: a file that cannot be made is a refusal, and spends nothing.
+        let made = match &verdict.decision {
+            Decision::Refuse => None,
+            Decision::Bootstrap(plan) | Decision::Serve(plan) => {
+                let made = self
+                    .make(plan, facts, &claims, unit.as_ref(), &snapshot)
+                    .await?;
+                Some((plan.clone(), made))
+            }
+        };
+        let made = match made {
+            Some((plan, Ok(made))) => Some((plan, made)),
+            Some((plan, Err(why))) => {
+                tracing::error!(artefact = plan.artefact, %why, "a file cannot be rendered");
+                verdict = record::unrendered(verdict, &known, why.is_unpublished());
+                None
+            }
+            None => None,
+        };
+        if verdict.own_file_refused
+            && let (Some(source), Some(artefact)) = (facts.source, selected.artefact)
+        {
+            inner.recent.refused(source, &artefact.id, now);
+        }
+        let ticket = self
+            .record(
+                facts,
+                &claims,
+                &known,
+                &selected,
+                &verdict,
+                made.as_ref(),
+                now,
+            )
+            .await?;
+        Ok(match made {
+            Some((_, made)) => Answer::File(File {
+                etag: made.etag,
+                media_type: made.media_type,
+                body: Body::Bytes(made.bytes),
+                ticket,
+            }),
+            None => Answer::Refuse(refusal),
+        })
+    }
+
+    /// The bytes of a plan.
+    async fn make(
+        &self,
+        plan: &Plan,
+        facts: &Facts,
+        claims: &crate::engine::identify::Claims,
+        unit: Option<&Case<'_>>,
+        snapshot: &Snapshot,
+    ) -> Result<Result<Made, Unmade>, Trouble> {
+        let inner = &self.0;
+        match &plan.source {
+            Source::Unit(_) => match unit {
+                Some(case) => material::of_unit(inner, plan, case, snapshot).await,
+                None => Ok(Err(Unmade::Unpublished)),
+            },
+            Source::Stranger {
+                vendor,
+                family,
+                site,
+            } => {
+                let key = ProfileKey {
+                    vendor: vendor.clone(),
+                    family: family.clone(),
+                    profile: DEFAULT_PROFILE.to_owned(),
+                };
+                let Some(published) = snapshot.published.get(&key) else {
+                    return Ok(Err(Unmade::Unpublished));
+                };
+                let Some(revision) = inner.revision(published.digest).await? else {
+                    return Ok(Err(Unmade::Unpublished));
+                };
+                let site = site.as_deref();
+                Ok(material::of_stranger(
+                    inner, plan, &revision, claims, facts, site, snapshot,
+                ))
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// A listed unit with its revision and values.
+    async fn unit_case<'a>(
+        &self,
+        device: &'a crate::model::device::Device,
+        selected: &Selected<'_>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Case<'a>>, Trouble> {
+        let key = ProfileKey {
+            vendor: device.config.vendor.clone(),
+            family: device.config.family.clone(),
+            profile: device.config.profile.clone(),
+        };
+        let Some(published) = snapshot.published.get(&key) else {
+            return Ok(None);
+        };
+        let Some(revision) = self.revision(published.digest).await? else {
+            return Ok(None);
+        };
+        let scopes = &snapshot.settings.scopes;
+        let values = resolve::of_unit(
+            &device.config,
+            scopes,
+            &revision.profile,
+            &revision.vocabulary,
+        );
+        let reads = selected
+            .artefact
+            .and_then(|artefact| revision.reads(&artefact.id));
+        let needs = resolve::needs(
+            &device.config,
+            &values,
+            scopes,
+            &revision.vocabulary,
+            |name| reads.is_some_and(|reads| reads.contains(name)),
+            Some(published.at),
+        );
+        Ok(Some(Case {
+            device,
+            revision,
+            values,
+            needs,
+        }))
+    }
+}
+
+/// The manifest's refusal by path. Who says nothing of its family gets one that no unit takes for a
+/// configuration.
+fn refusal_of(selected: &Selected<'_>, recognised: bool) -> Refusal {
+    let own = selected
+        .artefact
+        .and_then(|artefact| artefact.refusal.as_ref())
+        .or_else(|| selected.family.map(|family| &family.refusal));
+    match own {
+        Some(refusal) => Refusal {
+            http: refusal.http,
+            tftp: refusal.tftp,
+            retry_after: RETRY_AFTER,
+        },
+        None => Refusal {
+            http: if recognised {
+                HttpRefusal::Unavailable
+            } else {
+                HttpRefusal::NotFound
+            },
+            tftp: TftpRefusal::Error(1),
+            retry_after: RETRY_AFTER,
+        },
+    }
+}
+
+impl Door for Service {
+    async fn answer(&self, facts: Facts) -> Answer {
+        for _ in 0..TRIES {
+            let attempt = if facts.target.report.is_some() {
+                self.report(&facts).await
+            } else {
+                self.attempt(&facts).await
+            };
+            match attempt {
+                Ok(answer) => return answer,
+                Err(Trouble::Again) => {}
+                Err(Trouble::Store(error)) => {
+                    tracing::error!(%error, reason = reason::STORE, "no answer from the store");
+                    break;
+                }
+            }
+        }
+        // The same as for everybody else, by what the request says of itself.
+        let catalog = self.0.hub.catalog.load_full();
+        let claims = claims(&facts, &catalog);
+        let nobody = crate::engine::known::Known::default();
+        let selected = select(&facts, &claims, &nobody, &catalog);
+        Answer::Refuse(refusal_of(&selected, claims.vendor.is_some()))
+    }
+
+    async fn delivered(&self, ticket: &Ticket, how: Delivery, bytes: u64) {
+        self.end_of_transfer(ticket, how, bytes).await;
+    }
+
+    async fn handshake_failed(&self, source: IpAddr, why: TlsFailure) {
+        self.note_handshake(source, why).await;
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        let inner = &self.0;
+        let bases = inner.hub.bases.load();
+        let named = |url: &Option<String>| {
+            let url = url.as_deref().and_then(host_of);
+            url.is_some_and(|own| own.eq_ignore_ascii_case(host))
+        };
+        let snapshot = inner.snapshots.of(&inner.hub).ok();
+        named(&bases.https)
+            || named(&bases.http)
+            || bases
+                .aliases
+                .iter()
+                .any(|alias| alias.eq_ignore_ascii_case(host))
+            || snapshot.is_some_and(|snapshot| {
+                let mut sites = snapshot.settings.sites.values();
+                sites.any(|site| named(&site.public_url) || named(&site.public_http_url))
+            })
+    }
+}
+
+/// The host of a base URL, without port; an IPv6 address without brackets.
+fn host_of(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    let authority = rest.split('/').next()?;
+    if let Some(inside) = authority.strip_prefix('[') {
+        return inside.split_once(']').map(|(host, _)| host);
+    }
+    authority.split(':').next()
+}

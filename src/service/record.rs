@@ -1,0 +1,492 @@
+//! What is written of a request and of the end of its transfer, and what people are told.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::material::Made;
+use super::tickets::{Tickets, Transfer};
+use super::{Service, TRIES, Trouble};
+use crate::answer::{Delivery, Ticket, TlsFailure};
+use crate::engine::boot;
+use crate::engine::facts::Facts;
+use crate::engine::identify::Claims;
+use crate::engine::known::Known;
+use crate::engine::outcome::{self, Sent};
+use crate::engine::select::Selected;
+use crate::engine::stranger::site_of;
+use crate::engine::verdict::{AlertDraft, Decision, Plan, UnitChange, Verdict, reason};
+use crate::hub::News;
+use crate::model::activation::{Check, CheckKind, Outcome};
+use crate::model::device::{Device, Status};
+use crate::model::event::{Alert, AlertKind, Sighting};
+use crate::model::identity::{Assurance, BootId, Channel, DeviceId, LevelBy};
+use crate::store::{AuditEntry, Batch, KnownAsk, Write};
+
+/// Alerts of one kind about one unit are written once in this time, with their count.
+const PACE: SignedDuration = SignedDuration::from_secs(5);
+/// Alerts whose pace is remembered.
+const MOST: usize = 4096;
+
+/// When each alert was last written, and how many came since.
+#[derive(Default)]
+pub(super) struct Alarms(Mutex<BTreeMap<(AlertKind, DeviceId), (Timestamp, u64)>>);
+
+impl Alarms {
+    /// How many to write now; none where one was written a moment ago.
+    fn due(&self, kind: AlertKind, device: DeviceId, now: Timestamp) -> Option<u64> {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.len() >= MOST {
+            rows.retain(|_, (at, _)| now.duration_since(*at) < PACE);
+        }
+        match rows.get_mut(&(kind, device)) {
+            Some((at, waiting)) if now.duration_since(*at).abs() < PACE => {
+                *waiting = waiting.saturating_add(1);
+                None
+            }
+            Some((at, waiting)) => {
+                *at = now;
+                Some(std::mem::take(waiting).saturating_add(1))
+            }
+            None => {
+                rows.insert((kind, device), (now, 0));
+                Some(1)
+            }
+        }
+    }
+}
+
+/// A verdict whose file could not be rendered: the refusal, and nothing spent.
+pub(super) fn unrendered(verdict: Verdict, known: &Known, unpublished: bool) -> Verdict {
+    let why = if unpublished {
+        reason::NOT_PUBLISHED
+    } else {
+        reason::RENDER
+    };
+    let unit = verdict.unit.map(|mut change| {
+        let devices = [known.by_token.as_ref().map(|(device, _)| device)];
+        let mut devices = devices
+            .into_iter()
+            .flatten()
+            .chain(&known.by_mac)
+            .chain(&known.by_serial);
+        if let Some(device) = devices.find(|device| device.id == change.id) {
+            let before = device.status_now();
+            change.status.window = before.window;
+            change.status.ratchet = before.ratchet;
+        }
+        change.outcome = Outcome::Fail;
+        change.before_answer = false;
+        change
+    });
+    Verdict {
+        decision: Decision::Refuse,
+        reason: why,
+        own_file_refused: true,
+        unit,
+        ..verdict
+    }
+}
+
+impl Service {
+    /// Writes what a verdict says; what must be durable is, when this comes back.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of the path, with everything that the steps before it found"
+    )]
+    pub(super) async fn record(
+        &self,
+        facts: &Facts,
+        claims: &Claims,
+        known: &Known,
+        selected: &Selected<'_>,
+        verdict: &Verdict,
+        made: Option<&(Plan, Made)>,
+        now: Timestamp,
+    ) -> Result<Ticket, Trouble> {
+        let inner = &self.0;
+        let mut writes = Vec::new();
+        let mut news = Vec::new();
+        self.alerts(&verdict.alerts, now, &mut writes, &mut news);
+        if verdict.sighting {
+            self.sight(facts, claims, known, verdict, now);
+        }
+        let Some(change) = &verdict.unit else {
+            self.write(writes, false, news).await?;
+            return Ok(Tickets::NOBODY);
+        };
+        let credential = made.is_some_and(|(plan, _)| plan.is_credential());
+        if !change.quiet {
+            let mut status = change.status.clone();
+            if let Some((_, made)) = made {
+                let fresh = made
+                    .given
+                    .iter()
+                    .filter(|name| !change.status.given.contains(name));
+                status.given.extend(fresh.cloned());
+            }
+            let check = Check {
+                seq: 0,
+                at: now,
+                device: change.id,
+                boot: change.boot,
+                channel: facts.channel,
+                kind: change.kind,
+                outcome: change.outcome,
+                path: Some(facts.target.shown()),
+                assurance: verdict.level,
+                level_by: verdict.by,
+                revision: change.revision.filter(|_| made.is_some()),
+                digest: made.map(|(_, made)| made.digest),
+                bytes: None,
+                ip: facts.source,
+                reason: verdict.reason.to_owned(),
+                text: told(verdict, selected),
+            };
+            writes.push(Write::PutStatus {
+                id: change.id,
+                expect: change.status.version,
+                status,
+            });
+            writes.push(Write::AddCheck(check.clone()));
+            if credential {
+                writes.push(Write::Audit(serving(facts, verdict, change, now)));
+            }
+            news.push(News::Check(Arc::new(check)));
+            news.push(News::Device(change.id));
+        }
+        self.write(writes, change.before_answer, news).await?;
+        let Some((plan, made)) = made else {
+            return Ok(Tickets::NOBODY);
+        };
+        if let (Some(source), true) = (facts.source, verdict.level > Assurance::L0) {
+            inner.recent.served(source, &plan.artefact, change.id, now);
+        }
+        if change.quiet {
+            return Ok(Tickets::NOBODY);
+        }
+        let (Some(revision), Some(family)) = (change.revision, selected.family) else {
+            return Ok(Tickets::NOBODY);
+        };
+        Ok(inner.tickets.begin(Transfer {
+            device: change.id,
+            family: Arc::clone(family),
+            sent: Sent {
+                generation: change.status.generation,
+                boot: change.boot,
+                artefact: plan.artefact.clone(),
+                which: plan.which,
+                partial: plan.partial,
+                level: verdict.level,
+                place: verdict.place.clone(),
+                revision,
+                digest: made.digest,
+            },
+            channel: facts.channel,
+            path: facts.target.shown(),
+            by: verdict.by,
+            ip: facts.source,
+        }))
+    }
+
+    /// The end of a transfer: a check, and what it means for the unit.
+    pub(super) async fn end_of_transfer(&self, ticket: &Ticket, how: Delivery, bytes: u64) {
+        let Some(transfer) = self.0.tickets.end(ticket) else {
+            return;
+        };
+        for _ in 0..TRIES {
+            match self.try_end(&transfer, how, bytes).await {
+                Ok(()) => return,
+                Err(Trouble::Again) => {}
+                Err(Trouble::Store(error)) => {
+                    tracing::error!(%error, "the end of a transfer is not recorded");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_end(&self, transfer: &Transfer, how: Delivery, bytes: u64) -> Result<(), Trouble> {
+        let hub = &self.0.hub;
+        let now = hub.now();
+        let Some(device) = hub.store.device(transfer.device).await? else {
+            return Ok(());
+        };
+        let sent = &transfer.sent;
+        let outcome = match how {
+            Delivery::Whole | Delivery::Unchanged if sent.partial => Outcome::Partial,
+            Delivery::Whole | Delivery::Unchanged => Outcome::Pass,
+            Delivery::Part => Outcome::Partial,
+            Delivery::Broken => Outcome::Fail,
+        };
+        let mut status = device.status_now();
+        let version = status.version;
+        let whole = matches!(how, Delivery::Whole | Delivery::Unchanged);
+        let moved =
+            whole && outcome::delivered(&device, &mut status, &transfer.family, sent, false, now);
+        let check = Check {
+            seq: 0,
+            at: now,
+            device: device.id,
+            boot: sent.boot,
+            channel: transfer.channel,
+            kind: CheckKind::Delivery,
+            outcome,
+            path: Some(transfer.path.clone()),
+            assurance: sent.level,
+            level_by: transfer.by,
+            revision: Some(sent.revision),
+            digest: Some(sent.digest),
+            bytes: Some(bytes),
+            ip: transfer.ip,
+            reason: delivery_code(how).to_owned(),
+            text: delivery_text(how, &sent.artefact),
+        };
+        self.put(&device, moved.then_some((status, version)), check)
+            .await
+    }
+
+    /// Writes one check, and the seen half where it changed.
+    pub(super) async fn put(
+        &self,
+        device: &Device,
+        status: Option<(Status, u64)>,
+        check: Check,
+    ) -> Result<(), Trouble> {
+        let mut writes = vec![Write::AddCheck(check.clone())];
+        if let Some((status, expect)) = status {
+            writes.push(Write::PutStatus {
+                id: device.id,
+                status: Box::new(status),
+                expect,
+            });
+        }
+        let news = vec![News::Check(Arc::new(check)), News::Device(device.id)];
+        self.write(writes, false, news).await
+    }
+
+    async fn write(
+        &self,
+        writes: Vec<Write>,
+        before_answer: bool,
+        news: Vec<News>,
+    ) -> Result<(), Trouble> {
+        let hub = &self.0.hub;
+        if !writes.is_empty() {
+            let batch = if before_answer {
+                Batch::now(writes)
+            } else {
+                Batch::soon(writes)
+            };
+            hub.store.commit(batch).await?;
+        }
+        for item in news {
+            hub.tell(item);
+        }
+        Ok(())
+    }
+
+    fn alerts(
+        &self,
+        drafts: &[AlertDraft],
+        now: Timestamp,
+        writes: &mut Vec<Write>,
+        news: &mut Vec<News>,
+    ) {
+        for draft in drafts {
+            if let Some(count) = self.0.alarms.due(draft.kind, draft.device, now) {
+                let alert = Alert {
+                    kind: draft.kind,
+                    device: draft.device,
+                    first: now,
+                    last: now,
+                    count,
+                    places: draft.places.clone(),
+                    text: draft.text.clone(),
+                };
+                writes.push(Write::PutAlert(alert.clone()));
+                news.push(News::Alert(Arc::new(alert)));
+            }
+        }
+    }
+
+    fn sight(
+        &self,
+        facts: &Facts,
+        claims: &Claims,
+        known: &Known,
+        verdict: &Verdict,
+        now: Timestamp,
+    ) {
+        let Some(ip) = facts.source else {
+            return;
+        };
+        let hub = &self.0.hub;
+        let site = self.0.snapshots.of(hub).ok().and_then(|snapshot| {
+            let nobody = std::collections::BTreeSet::new();
+            site_of(Some(ip), &snapshot.world(now, 0, false, &nobody))
+        });
+        let sighting = Sighting {
+            mac: claims.mac,
+            serial: claims.serial.clone(),
+            vendor: claims.vendor.clone(),
+            family: claims.family.clone(),
+            model: claims.model.clone(),
+            firmware: claims.firmware.clone(),
+            ip,
+            site,
+            channel: facts.channel,
+            first: now,
+            last: now,
+            count: 1,
+            reason: if verdict.decision == Decision::Refuse {
+                verdict.reason.to_owned()
+            } else {
+                reason::NOT_LISTED.to_owned()
+            },
+        };
+        let mut rows = hub.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = rows.note(sighting, known.lease.is_some()).cloned();
+        drop(rows);
+        if let Some(sighting) = noted {
+            hub.tell(News::Quarantine(Arc::new(sighting)));
+        }
+    }
+
+    /// A handshake that died is a check of the unit that holds the address's lease, or that was
+    /// last heard from there.
+    pub(super) async fn note_handshake(&self, source: IpAddr, why: TlsFailure) {
+        let noted = self.try_handshake(source, why).await;
+        if let Err(Trouble::Store(error)) = noted {
+            tracing::error!(%error, "a handshake's end is not recorded");
+        }
+    }
+
+    async fn try_handshake(&self, source: IpAddr, why: TlsFailure) -> Result<(), Trouble> {
+        let inner = &self.0;
+        let now = inner.hub.now();
+        let ask = KnownAsk {
+            source: Some(source),
+            ..KnownAsk::default()
+        };
+        let lease = inner.hub.store.known(&ask).await?.lease;
+        let lease = lease.filter(|lease| now < lease.until);
+        let mut device = match lease {
+            Some(lease) => {
+                let ask = KnownAsk {
+                    macs: vec![lease.mac],
+                    serials: lease.serial.into_iter().collect(),
+                    ..KnownAsk::default()
+                };
+                let rows = inner.hub.store.known(&ask).await?;
+                rows.by_mac.into_iter().chain(rows.by_serial).next()
+            }
+            None => None,
+        };
+        if device.is_none()
+            && let Some(id) = inner.recent.unit_at(source, now)
+        {
+            device = inner.hub.store.device(id).await?;
+        }
+        let Some(device) = device else {
+            tracing::debug!(%source, ?why, "a handshake of nobody that we know ended");
+            return Ok(());
+        };
+        let status = device.status_now();
+        let (code, text) = match why {
+            TlsFailure::ClientRejectsCertificate => (
+                "tls-client-rejects-certificate",
+                "it does not trust our certificate: it needs our CA, or we a public certificate",
+            ),
+            TlsFailure::ClockWrong => (
+                "tls-clock-wrong",
+                "its clock is wrong: give it a time server",
+            ),
+            TlsFailure::TooOld => (
+                "tls-too-old",
+                "its TLS is older than 1.2: it needs newer firmware, or a waiver",
+            ),
+            TlsFailure::Other => ("tls-failed", "the TLS handshake ended before a request"),
+        };
+        let check = Check {
+            seq: 0,
+            at: now,
+            device: device.id,
+            boot: boot::current(&status, now).unwrap_or(BootId(0)),
+            channel: Channel::Https,
+            kind: CheckKind::Tls,
+            outcome: Outcome::Fail,
+            path: None,
+            assurance: Assurance::L0,
+            level_by: LevelBy::Nothing,
+            revision: None,
+            digest: None,
+            bytes: None,
+            ip: Some(source),
+            reason: code.to_owned(),
+            text: text.to_owned(),
+        };
+        self.put(&device, None, check).await
+    }
+}
+
+/// The audit entry of a credential serving: who, which file, where.
+fn serving(facts: &Facts, verdict: &Verdict, change: &UnitChange, now: Timestamp) -> AuditEntry {
+    let ip = facts.source.map(|ip| ip.to_string()).unwrap_or_default();
+    AuditEntry {
+        seq: 0,
+        at: now,
+        actor: "device".to_owned(),
+        action: "serve-credential".to_owned(),
+        subject: change.id.to_string(),
+        outcome: verdict.reason.to_owned(),
+        detail: format!(
+            "{} over {} to {ip} at {} by {}, {}",
+            facts.target.shown(),
+            facts.channel.as_str(),
+            verdict.level,
+            verdict.by.as_str(),
+            crate::engine::level::told(&verdict.place),
+        ),
+    }
+}
+
+/// A request's check in words.
+fn told(verdict: &Verdict, selected: &Selected<'_>) -> String {
+    let file = selected
+        .artefact
+        .map_or("a name that is none of its files", |artefact| {
+            artefact.id.as_str()
+        });
+    match &verdict.decision {
+        Decision::Refuse => format!("{file}: refused, {}", verdict.reason),
+        Decision::Bootstrap(_) => format!("{file}: the bootstrap, {}", verdict.reason),
+        Decision::Serve(plan) if plan.partial => {
+            format!(
+                "{file}: without what it may not have yet, {}",
+                verdict.reason
+            )
+        }
+        Decision::Serve(_) => format!("{file}: given"),
+    }
+}
+
+fn delivery_code(how: Delivery) -> &'static str {
+    match how {
+        Delivery::Whole => "whole",
+        Delivery::Unchanged => "unchanged",
+        Delivery::Part => "part",
+        Delivery::Broken => "broken-off",
+    }
+}
+
+fn delivery_text(how: Delivery, artefact: &str) -> String {
+    match how {
+        Delivery::Whole => format!("{artefact}: arrived"),
+        Delivery::Unchanged => format!("{artefact}: it has it already"),
+        Delivery::Part => format!("{artefact}: a part of it, or its head alone"),
+        Delivery::Broken => format!("{artefact}: the transfer broke off"),
+    }
+}
