@@ -57,8 +57,8 @@ fn a_row_becomes_a_device() {
     one("line2_sip_user", "215", " 2:215");
     one(
         "profile,groups",
-        "Office,\"sales, floor-2\"",
-        " profile=office groups=sales+floor-2",
+        "Office-Phone,\"sales, floor-2\"",
+        " profile=office-phone groups=sales+floor-2",
     );
     one("note", "\"one\ntwo\"", " note=\"one\\ntwo\"");
     one("display_name", "", "");
@@ -354,6 +354,38 @@ fn warnings_reject_nothing() {
         "mac,vendor,model,profile,extension\n000e08000001,yealink,T46S,,214\n",
         &["no-site -: 2", "vendor-other mac: 2"],
     );
+}
+
+#[test]
+fn columns_become_variables_where_that_is_asked() {
+    let file = format!("{HEAD}Sprache,Admin\n{PHONE}de-DE,CANARY-1\n");
+    let maps = ["var.locale=Sprache", "var.admin_password=Admin"];
+    let mut shelf = Shelf::default();
+    let told = shelf.import(file.as_bytes(), &maps).unwrap();
+    assert_eq!((told.create, told.inventory.rejected()), (1, 0));
+    assert_eq!(
+        shelf.shown(),
+        [format!(
+            "{SHOWN} admin_password=Secret locale=Text(\"de-DE\")"
+        )]
+    );
+    assert_eq!(shelf.0[0].1["admin_password"].expose(), "CANARY-1");
+    let again = shelf.import(file.as_bytes(), &maps).unwrap();
+    assert_eq!((again.update, again.unchanged), (0, 1));
+    // Another secret is a change; the mask is none.
+    let other = file.replace("CANARY-1", "CANARY-2");
+    assert_eq!(shelf.import(other.as_bytes(), &maps).unwrap().update, 1);
+    let kept = file.replace("CANARY-1", "***");
+    assert_eq!(shelf.import(kept.as_bytes(), &maps).unwrap().unchanged, 1);
+    // A value of another kind is a problem of the row; a name that is none, of the file.
+    let told = shelf.import(file.as_bytes(), &["var.vlan_id=Sprache"]);
+    let told = told.unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(
+        listed(&told.inventory.problems),
+        ["value-invalid Sprache: 2"]
+    );
+    let wrong = shelf.import(file.as_bytes(), &["var.lokale=Sprache"]);
+    assert!(wrong.err().unwrap()[0].hint.contains("locale"));
 }
 
 #[test]

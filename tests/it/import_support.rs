@@ -33,7 +33,7 @@ pub(crate) fn catalog() -> Arc<Catalog> {
     Arc::clone(made)
 }
 
-/// Those vendors, the sites hq and lab, two profiles, one call server.
+/// Those vendors, the sites hq and lab, one call server.
 pub(crate) fn words() -> Words {
     let set = |names: &[&str]| -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -41,7 +41,6 @@ pub(crate) fn words() -> Words {
     Words {
         catalog: catalog(),
         sites: set(&["hq", "lab"]),
-        profiles: set(&["default", "office"]),
         pbxs: set(&["berlin"]),
     }
 }
@@ -87,6 +86,7 @@ impl Shelf {
                 })
                 .collect();
             let drafts = inventory.device(device);
+            let stored: Vec<&Stored> = stored.iter().collect();
             let planned = plan(&inventory, drafts, &stored, terms);
             planned
                 .problems

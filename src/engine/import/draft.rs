@@ -349,10 +349,7 @@ impl Reading<'_> {
 
     fn problem(&mut self, code: Code, column: usize, text: impl Into<String>) {
         let secret = match self.reader.mapping.fields.get(column) {
-            Some(Some(Field::Var(name))) => matches!(
-                self.reader.words.variable(name, ""),
-                Some(Ok(Given::Secret(_))) | None
-            ),
+            Some(Some(Field::Var(name))) => self.reader.words.is_secret(name),
             Some(Some(field)) => field.is_secret(),
             Some(None) | None => false,
         };

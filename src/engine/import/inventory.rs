@@ -244,7 +244,7 @@ impl Inventory {
                 ..Found::row(Code::ColumnUnknown, 1, "nothing was read from it")
             });
         }
-        if self.words.profiles.len() > 1 && self.mapping.column(&Field::Profile).is_none() {
+        if self.words.catalog.profiles.len() > 1 && self.mapping.column(&Field::Profile).is_none() {
             let text = "no column names a profile";
             self.warnings.add(Found::row(Code::DefaultProfile, 1, text));
         }

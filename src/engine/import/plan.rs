@@ -79,7 +79,7 @@ pub fn password_field(n: u16) -> String {
 pub fn plan(
     inventory: &Inventory,
     mut drafts: Vec<Draft>,
-    stored: &[Stored],
+    stored: &[&Stored],
     terms: Terms,
 ) -> Planned {
     let mut planned = Planned::default();
@@ -118,7 +118,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn run(&self, stored: &[Stored], warnings: &mut Vec<Found>) -> Result<Outcome, Vec<Found>> {
+    fn run(&self, stored: &[&Stored], warnings: &mut Vec<Found>) -> Result<Outcome, Vec<Found>> {
         let stored = self.holder(stored)?;
         let old = stored.map(|stored| &stored.device.config);
         let (mut config, family) = self.kind(old)?;
@@ -162,6 +162,10 @@ impl Attempt<'_> {
             return Ok(Outcome::Unchanged(Box::new(device.clone())));
         }
         let another = names_another(&device.config, &config);
+        if another && let Lifecycle::Retired | Lifecycle::Replaced = device.config.lifecycle {
+            let text = format!("the device is {}", device.config.lifecycle.as_str());
+            return Err(self.all(Code::MacConflict, &Field::Mac, &text));
+        }
         if another {
             let was = &device.config;
             let text = format!("it was a {} {}", was.vendor, was.model);
@@ -185,16 +189,16 @@ impl Attempt<'_> {
     }
 
     /// The stored device that the rows speak of.
-    fn holder<'s>(&self, stored: &'s [Stored]) -> Result<Option<&'s Stored>, Vec<Found>> {
+    fn holder<'s>(&self, stored: &[&'s Stored]) -> Result<Option<&'s Stored>, Vec<Found>> {
         let unit = &self.unit;
         let config = |stored: &'s Stored| &stored.device.config;
+        let stored = || stored.iter().copied();
         let by_mac = unit
             .mac
-            .and_then(|mac| stored.iter().find(|stored| config(stored).mac == Some(mac)));
+            .and_then(|mac| stored().find(|stored| config(stored).mac == Some(mac)));
         let by_serial: Vec<&Stored> = match &unit.serial {
             None => Vec::new(),
-            Some(serial) => stored
-                .iter()
+            Some(serial) => stored()
                 .filter(|stored| config(stored).serial.as_ref() == Some(serial))
                 .filter(|stored| {
                     let vendor = unit.vendor.as_ref();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::problem::nearest;
 use crate::catalog::Catalog;
 use crate::catalog::manifest::{Family, Vendor};
+use crate::catalog::vocabulary::Kind;
 use crate::model::profile::Value;
 use crate::model::secret::Secret;
 
@@ -14,7 +15,6 @@ use crate::model::secret::Secret;
 pub struct Words {
     pub catalog: Arc<Catalog>,
     pub sites: BTreeSet<String>,
-    pub profiles: BTreeSet<String>,
     pub pbxs: BTreeSet<String>,
 }
 
@@ -58,27 +58,44 @@ impl Words {
 
     /// The spelling of a site.
     pub fn site(&self, text: &str) -> Result<&str, Unknown> {
-        spelled(&self.sites, text).ok_or_else(|| unknown("site", text, names(&self.sites)))
+        spelled(self.sites.iter(), text).ok_or_else(|| unknown("site", text, names(&self.sites)))
     }
 
     /// The spelling of a profile.
     pub fn profile(&self, text: &str) -> Result<&str, Unknown> {
-        spelled(&self.profiles, text).ok_or_else(|| unknown("profile", text, names(&self.profiles)))
+        let profiles = &self.catalog.profiles;
+        spelled(profiles.keys(), text)
+            .ok_or_else(|| unknown("profile", text, profiles.keys().map(String::as_str)))
     }
 
     /// The spelling of a call server, if the text names one.
     pub fn pbx(&self, text: &str) -> Option<&str> {
-        spelled(&self.pbxs, text)
+        spelled(self.pbxs.iter(), text)
     }
 
-    /// Reads a variable's value; `None` where there is no such variable.
-    pub fn variable(&self, _name: &str, _text: &str) -> Option<Result<Given, String>> {
-        None
+    /// Reads a variable's value; `None` where there is no such variable. The error never holds it.
+    pub fn variable(&self, name: &str, text: &str) -> Option<Result<Given, String>> {
+        let variable = self.catalog.vocabulary.0.get(name)?;
+        Some(match variable.kind {
+            Kind::Secret => Ok(Given::Secret(Secret::new(text.to_owned()))),
+            Kind::Bool | Kind::Int | Kind::List | Kind::Table | Kind::Text => {
+                variable.kind.read(text).map(Given::Plain)
+            }
+        })
+    }
+
+    /// Whether a variable's cells are shown nowhere. One that is not known may be a secret.
+    pub fn is_secret(&self, name: &str) -> bool {
+        let variable = self.catalog.vocabulary.0.get(name);
+        variable.is_none_or(|variable| variable.kind == Kind::Secret)
     }
 
     /// What to write in place of a variable that there is not.
-    pub fn nearest_variable(&self, _name: &str) -> String {
-        "dialtone var list --vocabulary shows the variables that there are".to_owned()
+    pub fn nearest_variable(&self, name: &str) -> String {
+        match self.catalog.vocabulary.nearest(name) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "dialtone var list --vocabulary shows the variables that there are".to_owned(),
+        }
     }
 }
 
@@ -87,11 +104,11 @@ fn names(listed: &BTreeSet<String>) -> impl Iterator<Item = &str> {
 }
 
 /// The listed name that a text is, case aside where that leaves no doubt.
-fn spelled<'a>(listed: &'a BTreeSet<String>, text: &str) -> Option<&'a str> {
-    if let Some(name) = listed.get(text) {
+fn spelled<'a>(listed: impl Iterator<Item = &'a String> + Clone, text: &str) -> Option<&'a str> {
+    if let Some(name) = listed.clone().find(|name| *name == text) {
         return Some(name);
     }
-    let mut alike = listed.iter().filter(|name| name.eq_ignore_ascii_case(text));
+    let mut alike = listed.filter(|name| name.eq_ignore_ascii_case(text));
     match (alike.next(), alike.next()) {
         (Some(name), None) => Some(name),
         (Some(_) | None, _) => None,
