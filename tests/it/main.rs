@@ -33,3 +33,4 @@ mod store_sample;
 mod support;
 mod tidy;
 mod tls;
+mod walks;

@@ -1,0 +1,5 @@
+//! The walks of trust.md section 8: a whole server, simulated units that trust only what the
+//! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP.
+
+mod desk_phone;
+mod scene;

@@ -1,0 +1,375 @@
+//! A server with an inventory, and the units that stand around it.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dialtone::hub::Hub;
+use dialtone::model::activation::{Activation, Check};
+use dialtone::model::device::{Config, Device, Lifecycle, Line, TENANT};
+use dialtone::model::enrolment::Arming;
+use dialtone::model::event::AlertKind;
+use dialtone::model::identity::{DeviceId, Mac, Serial};
+use dialtone::model::lease::{Lease, LeaseSource};
+use dialtone::model::profile::{Value, Variables};
+use dialtone::model::secret::Secret;
+use dialtone::model::site::Waiver;
+use dialtone::service::Service;
+use dialtone::simulate::{Clock, Identity, Surroundings, Unit};
+use dialtone::store::{Batch, CheckFilter, Expect, Owner, Published, TokenKind, Write};
+use jiff::{SignedDuration, Span, Timestamp};
+
+use crate::simulate_bench::conduct;
+use crate::support::{Server, TestClock};
+
+/// The site of every walk: loopback, which stands for a branch office.
+const SITE: &str = r#"
+[[site]]
+name = "hq"
+prefixes = ["127.0.0.0/8"]
+timezone = "Europe/Berlin"
+CORROBORATE
+"#;
+
+/// The server, its clock and its door.
+pub(super) struct Scene {
+    pub(super) server: Server,
+    pub(super) service: Service,
+}
+
+/// A unit of the inventory, as an import would list it.
+pub(super) struct Listed<'a> {
+    pub(super) family: &'a str,
+    pub(super) model: &'a str,
+    pub(super) mac: Option<&'a str>,
+    pub(super) serial: Option<&'a str>,
+    /// User and password of its one line.
+    pub(super) account: Option<(&'a str, &'a str)>,
+    /// Secret variables.
+    pub(super) secrets: &'a [(&'a str, &'a str)],
+    /// Plain ones.
+    pub(super) texts: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Listed<'_> {
+    fn default() -> Self {
+        Self {
+            family: "yealink/sip-t4-t5",
+            model: "T46S",
+            mac: Some("805ec0d57d72"),
+            serial: None,
+            account: Some(("214", "s3cret-of-214")),
+            secrets: &[("admin_password", "adm1n-of-214")],
+            texts: &[],
+        }
+    }
+}
+
+impl Scene {
+    /// A server whose site corroborates by lease.
+    pub(super) async fn by_lease() -> Self {
+        Self::new("").await
+    }
+
+    /// A server whose site corroborates by prefix.
+    pub(super) async fn by_prefix() -> Self {
+        Self::new("corroborate = \"prefix\"").await
+    }
+
+    async fn new(corroborate: &str) -> Self {
+        let mut made = None;
+        let more = SITE.replace("CORROBORATE", corroborate);
+        let server = Server::start_with(&more, |hub| {
+            let service = Service::new(Arc::clone(hub));
+            made = Some(service.clone());
+            service
+        })
+        .await;
+        let scene = Self {
+            server,
+            service: made.expect("the door was asked for"),
+        };
+        scene.settle().await;
+        scene.publish().await;
+        scene
+    }
+
+    pub(super) fn hub(&self) -> &Hub {
+        self.server.hub()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.server.clock.now()
+    }
+
+    /// Lets time pass, and the sweep look.
+    pub(super) async fn pass(&self, span: Span) {
+        self.server.clock.pass(span);
+        self.service.sweep().await.unwrap();
+    }
+
+    /// The configuration's sites, as rows.
+    async fn settle(&self) {
+        let text = std::fs::read_to_string(self.server.path("dialtone.toml")).unwrap();
+        let config = dialtone::config::Config::parse("dialtone.toml", &text).unwrap();
+        let rows = self.hub().store.settings().unwrap();
+        let fresh = config
+            .sites
+            .into_iter()
+            .filter(|site| !rows.sites.contains_key(&site.name));
+        let writes: Vec<Write> = fresh.map(Write::PutSite).collect();
+        self.write(writes).await;
+    }
+
+    async fn publish(&self) {
+        let catalog = self.hub().catalog.load_full();
+        let mut writes = Vec::new();
+        for vendor in catalog.vendors.values() {
+            for family in vendor.families.keys() {
+                let Some(bundle) = catalog.draft(&vendor.id, family, "default") else {
+                    continue;
+                };
+                writes.push(Write::PutBundle {
+                    digest: bundle.digest,
+                    bytes: bundle.bytes,
+                });
+                writes.push(Write::Publish(Published {
+                    vendor: vendor.id.clone(),
+                    family: family.clone(),
+                    profile: "default".to_owned(),
+                    digest: bundle.digest,
+                    at: self.now(),
+                    by: "test".to_owned(),
+                    reason: String::new(),
+                }));
+            }
+        }
+        self.write(writes).await;
+    }
+
+    pub(super) async fn write(&self, writes: Vec<Write>) {
+        self.hub().store.commit(Batch::now(writes)).await.unwrap();
+    }
+
+    /// Puts a unit into the inventory, armed for 60 days.
+    pub(super) async fn list(&self, listed: &Listed<'_>) -> DeviceId {
+        let id = DeviceId((self.hub().random)().unwrap());
+        let (vendor, family) = listed.family.split_once('/').unwrap();
+        let now = self.now();
+        let mut variables = Variables::default();
+        let mut writes = Vec::new();
+        let owner = Owner::Device(id);
+        let mut seal = |field: &str, secret: &str| {
+            let secret = Secret::new(secret.to_owned());
+            let sealed = self.hub().keys.seal(&secret, &owner.aad(field)).unwrap();
+            writes.push(Write::PutSecret {
+                owner: owner.clone(),
+                field: field.to_owned(),
+                sealed: Some(sealed),
+            });
+        };
+        for (name, secret) in listed.secrets {
+            seal(name, secret);
+            variables.0.insert((*name).to_owned(), Value::Secret);
+        }
+        for (name, text) in listed.texts {
+            variables
+                .0
+                .insert((*name).to_owned(), Value::Text((*text).to_owned()));
+        }
+        let mut lines = Vec::new();
+        if let Some((user, password)) = listed.account {
+            seal("line.1.password", password);
+            lines.push(Line {
+                n: 1,
+                enabled: true,
+                user: user.to_owned(),
+                has_password: true,
+                server: Some("pbx.test".to_owned()),
+                ..Line::default()
+            });
+        }
+        let config = Config {
+            mac: listed.mac.map(|mac| Mac::parse(mac).unwrap()),
+            serial: listed.serial.map(|serial| Serial::parse(serial).unwrap()),
+            vendor: vendor.to_owned(),
+            family: family.to_owned(),
+            model: listed.model.to_owned(),
+            site: Some("hq".to_owned()),
+            groups: Vec::new(),
+            user: None,
+            profile: "default".to_owned(),
+            variables,
+            lines,
+            keys: Vec::new(),
+            lifecycle: Lifecycle::Listed,
+            arming: Arming {
+                generation: 1,
+                from: now,
+                until: now + SignedDuration::from_hours(24 * 60),
+                open_at: None,
+                keys: false,
+                without_certificate: false,
+                exposed: Vec::new(),
+            },
+            note: String::new(),
+            changed_at: now,
+            created_at: now,
+            release: false,
+            version: 0,
+        };
+        writes.insert(0, self.put(id, config, Expect::New));
+        self.write(writes).await;
+        id
+    }
+
+    fn put(&self, id: DeviceId, config: Config, expect: Expect) -> Write {
+        let keys = &self.hub().keys;
+        let generation = config.arming.generation;
+        let unit = keys.digest_of(&keys.unit_token(id, generation));
+        let report = keys.digest_of(&keys.report_secret(id, generation));
+        Write::PutConfig {
+            id,
+            config: Box::new(config),
+            expect,
+            tokens: vec![
+                (unit, generation, TokenKind::Unit),
+                (report, generation, TokenKind::Report),
+            ],
+        }
+    }
+
+    /// What a person changes about a unit.
+    pub(super) async fn change(&self, id: DeviceId, change: impl FnOnce(&mut Config)) {
+        let device = self.device(id).await;
+        let mut config = device.config;
+        let expect = Expect::Version(config.version);
+        change(&mut config);
+        let put = self.put(id, config, expect);
+        self.write(vec![put]).await;
+    }
+
+    /// `device arm`.
+    pub(super) async fn arm(&self, id: DeviceId) {
+        let now = self.now();
+        self.change(id, |config| {
+            config.arming.generation += 1;
+            config.arming.from = now;
+            config.arming.until = now + SignedDuration::from_hours(24 * 60);
+        })
+        .await;
+    }
+
+    /// Our own DHCP's lease.
+    pub(super) async fn lease(&self, ip: &str, mac: &str) {
+        let lease = Lease {
+            ip: ip.parse().unwrap(),
+            mac: Mac::parse(mac).unwrap(),
+            serial: None,
+            port: None,
+            source: LeaseSource::Own,
+            since: self.now(),
+            until: self.now() + SignedDuration::from_hours(24 * 365),
+        };
+        self.write(vec![Write::PutLease(lease)]).await;
+    }
+
+    pub(super) async fn waive(&self, model: &str) {
+        let waiver = Waiver {
+            site: "hq".to_owned(),
+            models: vec![model.to_owned()],
+            until: self.now() + SignedDuration::from_hours(24 * 90),
+            why: "speaks TLS 1.0 only".to_owned(),
+        };
+        self.write(vec![Write::PutWaiver(waiver)]).await;
+    }
+
+    pub(super) async fn device(&self, id: DeviceId) -> Device {
+        self.hub().store.device(id).await.unwrap().unwrap()
+    }
+
+    /// Where it stands now.
+    pub(super) async fn activation(&self, id: DeviceId) -> Activation {
+        self.device(id).await.status_now().activation
+    }
+
+    /// Its checks, oldest first.
+    pub(super) async fn checks(&self, id: DeviceId) -> Vec<Check> {
+        let filter = CheckFilter {
+            device: Some(id),
+            limit: 1000,
+            ..CheckFilter::default()
+        };
+        self.hub().store.checks(&filter).await.unwrap()
+    }
+
+    /// `channel kind outcome reason path level` of each check.
+    pub(super) async fn told(&self, id: DeviceId) -> Vec<String> {
+        let checks = self.checks(id).await;
+        let line = |check: &Check| {
+            format!(
+                "{} {} {} {} {} {}",
+                check.channel.as_str(),
+                check.kind.as_str(),
+                check.outcome.as_str(),
+                check.reason,
+                check.path.as_deref().unwrap_or("-"),
+                check.assurance,
+            )
+        };
+        checks.iter().map(line).collect()
+    }
+
+    pub(super) async fn alerts(&self, id: DeviceId) -> Vec<AlertKind> {
+        let alerts = self.hub().store.alerts().await.unwrap();
+        alerts
+            .into_iter()
+            .filter(|alert| alert.device == id)
+            .map(|alert| alert.kind)
+            .collect()
+    }
+
+    /// A factory unit at an address of its own, pointed at our plain address by DHCP.
+    pub(super) fn unit(&self, family: &str, mac: &str, ip: &str) -> Unit {
+        let conduct = conduct(family);
+        let mut who = Identity::sample(&conduct).unwrap();
+        who.mac = Mac::parse(mac).unwrap();
+        Unit::factory(conduct, who, self.around(ip)).unwrap()
+    }
+
+    pub(super) fn around(&self, ip: &str) -> Surroundings {
+        Surroundings {
+            pointer: Some(self.server.http()),
+            bind: Some(ip.parse::<IpAddr>().unwrap()),
+            client_certificate: None,
+            public_roots: Vec::new(),
+            vendor_roots: Vec::new(),
+            registrar_ok: true,
+            clock: Arc::new(UnitClock(self.server.clock.clone())),
+        }
+    }
+
+    pub(super) async fn stop(self) {
+        assert_eq!(TENANT, "default");
+        drop(self.service);
+        self.server.stop().await;
+    }
+}
+
+/// The unit lives in the server's time.
+struct UnitClock(TestClock);
+
+impl Clock for UnitClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn pass(&self, time: Duration) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        self.0.pass(
+            Span::new()
+                .milliseconds(i64::try_from(time.as_millis()).expect("a time that a unit waits")),
+        );
+        Box::pin(std::future::ready(true))
+    }
+}
