@@ -11,7 +11,7 @@ use super::stranger::{self, ToLose};
 use super::verdict::{AlertDraft, Decision, Plan, Source, UnitChange, Verdict, Which, reason};
 use super::window::{Gate, Pace, count, gate};
 use crate::catalog::manifest::{Always, Artefact, ArtefactScope, Asks, Family};
-use crate::model::access::Grant;
+use crate::model::access::{Class, Grant};
 use crate::model::activation::{CheckKind, Flag, Outcome, State, Step};
 use crate::model::device::{Device, Lifecycle, Status};
 use crate::model::event::AlertKind;
@@ -100,6 +100,12 @@ fn several(claims: &Claims, facts: &Facts, ids: &[DeviceId]) -> Verdict {
         own_file_refused: true,
         ..Verdict::default()
     }
+}
+
+/// Whether a file may hold credentials: its template reads some, and they are granted. Of a
+/// bootstrap it is not known what it reads.
+fn holds(artefact: &Artefact, which: Which, grant: Grant) -> bool {
+    grant.credential && (artefact.reads >= Class::Credential || which == Which::Bootstrap)
 }
 
 fn refused_own(decision: &Decision, artefact: Option<&Artefact>) -> bool {
@@ -387,7 +393,7 @@ impl<'a> Listed<'a> {
     ) -> (Decision, &'static str) {
         // A HEAD hands nothing out and uses nothing up.
         let counted = self.facts.method == Method::Get;
-        if granted.credential && self.proven.level == Assurance::L1 && counted {
+        if holds(artefact, which, granted) && self.proven.level == Assurance::L1 && counted {
             let now = self.world.now;
             let boot = boot::current(&self.status, now).unwrap_or(self.world.fresh_boot);
             match count(&mut self.status.window, boot, &artefact.id, now) {
@@ -414,6 +420,7 @@ impl<'a> Listed<'a> {
             artefact: artefact.id.clone(),
             which,
             grant,
+            credential: holds(artefact, which, grant),
             partial,
             token: has_token(self.side.family, self.model(), self.world),
             release: self.device.config.release,
@@ -484,9 +491,9 @@ impl<'a> Listed<'a> {
         self.see(lowly);
         let (outcome, mut before_answer) = match &decision {
             Decision::Refuse => (Outcome::Refused, why == reason::TOKEN_PLAIN),
-            Decision::Bootstrap(plan) => (Outcome::Partial, plan.is_credential()),
-            Decision::Serve(plan) if plan.partial => (Outcome::Partial, plan.is_credential()),
-            Decision::Serve(plan) => (Outcome::Pass, plan.is_credential()),
+            Decision::Bootstrap(plan) => (Outcome::Partial, plan.credential),
+            Decision::Serve(plan) if plan.partial => (Outcome::Partial, plan.credential),
+            Decision::Serve(plan) => (Outcome::Pass, plan.credential),
         };
         before_answer |= self.status.window.bound_to != self.device.status_now().window.bound_to;
         Verdict {

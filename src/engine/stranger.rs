@@ -48,6 +48,7 @@ pub fn answer(
         artefact: artefact.id.clone(),
         which,
         grant: Grant::PUBLIC,
+        credential: false,
         partial: artefact.reads > Class::Public,
         token: false,
         release: false,

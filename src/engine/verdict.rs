@@ -45,18 +45,13 @@ pub struct Plan {
     pub artefact: String,
     pub which: Which,
     pub grant: Grant,
+    /// The file may hold credentials: its intent must be durable before its first octet.
+    pub credential: bool,
     /// Something that is set for the unit was withheld.
     pub partial: bool,
     /// The unit can use its token URL: it opens HTTPS with us, and its ceiling is L2 at least.
     pub token: bool,
     pub release: bool,
-}
-
-impl Plan {
-    /// Whether the file holds credentials, so that its intent must be durable first.
-    pub fn is_credential(&self) -> bool {
-        self.grant.credential
-    }
 }
 
 /// Whose values and whose revision.

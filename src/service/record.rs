@@ -117,7 +117,7 @@ impl Service {
             self.write(writes, false, news).await?;
             return Ok(Tickets::NOBODY);
         };
-        let credential = made.is_some_and(|(plan, _)| plan.is_credential());
+        let credential = made.is_some_and(|(plan, _)| plan.credential);
         if !change.quiet {
             let mut status = change.status.clone();
             if let Some((_, made)) = made {

@@ -93,3 +93,23 @@ async fn walk_3_by_prefix_nine_days_after_the_import() {
     assert_eq!(scene.activation(id).await.state, State::Active);
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn walk_2_with_a_public_certificate_it_is_https_at_once() {
+    let scene = Scene::by_lease().await;
+    let id = scene.list(&Listed::default()).await;
+    scene.lease(IP, MAC).await;
+    let mut phone = scene.unit(FAMILY, MAC, IP);
+    // Our CA stands for one that the factory trusts.
+    phone.around.public_roots = vec![scene.ca()];
+    phone.around.pointer = Some(scene.server.https());
+    phone.boot_until_quiet(6).await;
+    assert!(phone.account().is_some(), "{:#?}", scene.told(id).await);
+    let told = scene.told(id).await;
+    assert!(
+        told.iter().all(|line| !line.starts_with("http ")),
+        "{told:#?}"
+    );
+    assert_eq!(scene.activation(id).await.state, State::Active);
+    scene.stop().await;
+}

@@ -2,4 +2,5 @@
 //! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP.
 
 mod desk_phone;
+mod plain_phone;
 mod scene;

@@ -19,6 +19,7 @@ use dialtone::service::Service;
 use dialtone::simulate::{Clock, Identity, Surroundings, Unit};
 use dialtone::store::{Batch, CheckFilter, Expect, Owner, Published, TokenKind, Write};
 use jiff::{SignedDuration, Span, Timestamp};
+use rustls::pki_types::CertificateDer;
 
 use crate::simulate_bench::conduct;
 use crate::support::{Server, TestClock};
@@ -248,6 +249,27 @@ impl Scene {
         change(&mut config);
         let put = self.put(id, config, expect);
         self.write(vec![put]).await;
+    }
+
+    /// A secret that a person sets.
+    pub(super) async fn secret(&self, id: DeviceId, field: &str, secret: &str) {
+        let owner = Owner::Device(id);
+        let secret = Secret::new(secret.to_owned());
+        let sealed = self.hub().keys.seal(&secret, &owner.aad(field)).unwrap();
+        let field = field.to_owned();
+        self.write(vec![Write::PutSecret {
+            owner,
+            field,
+            sealed: Some(sealed),
+        }])
+        .await;
+        let now = self.now();
+        self.change(id, |config| config.changed_at = now).await;
+    }
+
+    /// Our own CA.
+    pub(super) fn ca(&self) -> CertificateDer<'static> {
+        crate::tls::pem_to_der(&self.hub().ca_pem).into()
     }
 
     /// `device arm`.
