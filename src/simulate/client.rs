@@ -1,4 +1,4 @@
-//! One GET as a unit makes it: its own source address, its own trust, bounded in time and size.
+//! One request as a unit makes it: its own source address, its own trust, bounded in time and size.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Uri, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -66,10 +66,21 @@ pub struct ClientCertificate {
     pub key: PrivateKeyDer<'static>,
 }
 
+/// One request.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
 /// What came.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Status line and headers, as they are written.
+    pub(super) head: String,
     pub(super) body: Vec<u8>,
 }
 
@@ -116,13 +127,13 @@ impl Client {
     }
 
     /// Asks one URL.
-    pub(super) async fn get(
+    pub(super) async fn ask(
         &mut self,
-        url: &str,
-        headers: &[(String, String)],
+        asked: &Asked,
         belief: &Belief,
         now: Timestamp,
     ) -> Result<Answer, Failure> {
+        let url = &asked.url;
         let bad = |why: &str| Failure::Url(format!("{url}: {why}"));
         let uri: Uri = url.parse().map_err(|_| bad("it cannot be read"))?;
         let secure = match uri.scheme_str() {
@@ -133,7 +144,7 @@ impl Client {
         let host = uri.host().ok_or_else(|| bad("no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let request = request(&uri, headers).map_err(|why| bad(&why))?;
+        let request = request(&uri, asked).map_err(|why| bad(&why))?;
         let opened = async {
             let mut stream = self.connect(host, port).await?;
             if !secure {
@@ -226,17 +237,19 @@ enum Stream {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-/// A GET in origin form.
-fn request(uri: &Uri, headers: &[(String, String)]) -> Result<Request<Empty<Bytes>>, String> {
+/// A request in origin form.
+fn request(uri: &Uri, asked: &Asked) -> Result<Request<Full<Bytes>>, String> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let host = uri.authority().map_or("", |authority| authority.as_str());
-    let mut request = Request::get(target)
+    let mut request = Request::builder()
+        .method(asked.method.as_str())
+        .uri(target)
         .header(header::HOST, host)
         .header(header::ACCEPT, "*/*")
         .header(header::CONNECTION, "close")
-        .body(Empty::new())
+        .body(Full::new(Bytes::from(asked.body.clone())))
         .map_err(|error| error.to_string())?;
-    for (name, value) in headers {
+    for (name, value) in &asked.headers {
         let name: HeaderName = name.parse().map_err(|_| format!("header {name:?}"))?;
         let value = HeaderValue::from_str(value).map_err(|_| format!("header value {value:?}"))?;
         request.headers_mut().insert(name, value);
@@ -245,7 +258,7 @@ fn request(uri: &Uri, headers: &[(String, String)]) -> Result<Request<Empty<Byte
 }
 
 /// Sends the request and takes the whole body.
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Answer, Failure>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -257,6 +270,7 @@ where
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status().as_u16();
+        let head = head(&response);
         let body = Limited::new(response.into_body(), LARGEST);
         let body = body.collect().await.map_err(|error| {
             if error.downcast_ref::<LengthLimitError>().is_some() {
@@ -267,12 +281,24 @@ where
         })?;
         Ok(Answer {
             status,
+            head,
             body: body.to_bytes().to_vec(),
         })
     }
     .await;
     driven.abort();
     answer
+}
+
+/// Status line and headers, as they are written.
+fn head<B>(response: &Response<B>) -> String {
+    let mut text = format!("HTTP/1.1 {}\r\n", response.status());
+    for (name, value) in response.headers() {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text
 }
 
 /// What broke a handshake: the unit's own doubt, or anything else.

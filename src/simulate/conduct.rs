@@ -26,7 +26,7 @@ pub struct Conduct {
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
     pub(super) sources: Sources,
-    #[serde(rename = "request")]
+    #[serde(default, rename = "request")]
     pub(super) requests: Vec<Request>,
     pub(super) trust: Trust,
     #[serde(default)]
@@ -40,6 +40,64 @@ pub struct Conduct {
     pub(super) account: AccountRules,
     #[serde(default)]
     pub(super) report: ReportRules,
+    /// For `reads = "script"`.
+    pub(super) script: Option<ScriptRules>,
+}
+
+/// What a unit that runs scripts has around them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScriptRules {
+    /// The agent of requests that a script makes.
+    pub(super) agent: String,
+    /// The file that ends the unit's asking for good, once it holds something.
+    pub(super) configuration: String,
+    /// A file that ends it as well, by being there.
+    #[serde(default)]
+    pub(super) disabled_by: String,
+    /// Beginnings of paths that outlive the power.
+    pub(super) survives: Vec<String>,
+    /// Files that are always there; the text is filled.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+    /// What programs answer; the first that fits counts.
+    #[serde(default, rename = "program")]
+    pub(super) programs: Vec<Program>,
+    /// Seconds until it asks again when it was not given a script, or the script failed.
+    pub(super) again_after: u64,
+    /// How its configuration names what runs after each start.
+    pub(super) handler: Option<Handler>,
+}
+
+/// One program of the unit, as far as a script can tell.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Program {
+    pub(super) name: String,
+    /// Texts that its words must hold.
+    #[serde(default)]
+    pub(super) holds: Vec<String>,
+    /// What it writes; filled.
+    #[serde(default)]
+    pub(super) says: String,
+    #[serde(default)]
+    pub(super) code: i32,
+    /// It restarts the unit at once.
+    #[serde(default)]
+    pub(super) reloads: bool,
+}
+
+/// A section of a configuration that runs a command: beginnings of its lines.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Handler {
+    pub(super) section: String,
+    /// The whole line without which it does not run.
+    pub(super) trigger: String,
+    pub(super) action: String,
+    /// Seconds before it runs.
+    #[serde(default)]
+    pub(super) delay: String,
 }
 
 /// A unit to play where nobody names one.
@@ -64,6 +122,8 @@ pub(super) enum Reads {
     Ini,
     /// One element per key below a root.
     Xml,
+    /// A script that the unit runs, or the configuration of a switch.
+    Script,
 }
 
 /// Where the unit takes its server from.
@@ -266,6 +326,17 @@ pub(super) struct AccountRules {
     pub(super) password: String,
     #[serde(default)]
     pub(super) server: String,
+    /// A setting's whole name that is an account: an expression with `user` and `password`.
+    #[serde(default)]
+    pub(super) pattern: String,
+}
+
+impl AccountRules {
+    /// The expression of `pattern`, where there is one.
+    pub(super) fn lines_of(&self) -> Option<regex::Regex> {
+        let set = !self.pattern.is_empty();
+        set.then(|| regex::Regex::new(&self.pattern).ok()).flatten()
+    }
 }
 
 /// Which settings hold the addresses that the unit reports to.
@@ -289,6 +360,10 @@ impl Conduct {
     /// The model words that a text may hold.
     fn check(&self) -> Result<(), Problem> {
         let mut texts: Vec<&String> = self.headers.values().chain(self.macros.values()).collect();
+        if let Some(script) = &self.script {
+            texts.extend(script.files.values());
+            texts.extend(script.programs.iter().map(|program| &program.says));
+        }
         texts.extend(self.requests.iter().map(|request| &request.name));
         for text in texts {
             for hole in fill::holes(text)? {
@@ -300,13 +375,23 @@ impl Conduct {
                 }
             }
         }
+        if self.account.lines_of().is_none() && !self.account.pattern.is_empty() {
+            return Err(Problem("account.pattern is no expression".to_owned()));
+        }
+        if (self.reads == Reads::Script) != self.script.is_some() {
+            let what = "[script] goes with reads = \"script\"";
+            return Err(Problem(what.to_owned()));
+        }
         for request in &self.requests {
+            if self.reads == Reads::Script {
+                break;
+            }
             if request.name.is_empty() == request.setting.is_empty() {
                 let what = "a request has either a name or a setting";
                 return Err(Problem(what.to_owned()));
             }
         }
-        if self.requests.is_empty() || self.sources.order.is_empty() {
+        if (self.requests.is_empty() && self.script.is_none()) || self.sources.order.is_empty() {
             let what = "a conduct needs a request and a source";
             return Err(Problem(what.to_owned()));
         }

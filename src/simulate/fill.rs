@@ -1,4 +1,5 @@
 //! Texts of a conduct with holes: `{mac}`, `{mac:colon}`, `{model}`, `{serial}`, words by model.
+//! `{{` and `}}` are the characters themselves.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub(super) const OWN: [&str; 10] = [
 /// The names in the holes of a text.
 pub(super) fn holes(text: &str) -> Result<Vec<String>, Problem> {
     let mut found = Vec::new();
-    let mut rest = text;
+    let text_ = text.replace("{{", "").replace("}}", "");
+    let mut rest = text_.as_str();
     while let Some((_, after)) = rest.split_once('{') {
         let Some((name, after)) = after.split_once('}') else {
             return Err(Problem(format!("{text:?}: a hole is not closed")));
@@ -93,11 +95,20 @@ impl Filler {
     pub(super) fn text(&self, text: &str) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, after) = rest.split_at(at);
             filled.push_str(before);
-            let Some((name, after)) = after.split_once('}') else {
-                filled.push('{');
-                rest = after;
+            let mut chars = after.chars();
+            let mark = chars.next().unwrap_or('{');
+            if chars.next() == Some(mark) {
+                filled.push(mark);
+                rest = chars.as_str();
+                continue;
+            }
+            let inside = after.get(1..).unwrap_or_default();
+            let Some((name, after)) = inside.split_once('}') else {
+                filled.push(mark);
+                rest = inside;
                 continue;
             };
             filled.push_str(self.words.get(name).map_or("", String::as_str));

@@ -18,8 +18,10 @@ mod fill;
 mod old_tls;
 mod read;
 mod run;
+mod script;
 mod story;
 mod unit;
+mod ztp;
 
 use thiserror::Error;
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::apply::planned;
 use super::belief::Belief;
-use super::client::Failure;
+use super::client::{Answer, Asked, Failure};
 use super::conduct::{Apply, Missing, Reads, Request, Source, Timer};
 use super::fill::join;
 use super::read::{self, Sheet};
@@ -61,6 +61,9 @@ impl Unit {
     }
 
     async fn play(&mut self, power_on: bool, story: &mut Story) -> Result<(), Cut> {
+        if self.conduct.reads == Reads::Script {
+            return self.play_script(power_on, story).await;
+        }
         let belief = self.belief();
         let known = accounts_in(&self.conduct, &self.flash.settings);
         let mut failed = true;
@@ -100,7 +103,7 @@ impl Unit {
     }
 
     /// The address that a source names, unless the unit does not ask it.
-    fn base(&self, source: Source) -> Option<String> {
+    pub(super) fn base(&self, source: Source) -> Option<String> {
         let sources = &self.conduct.sources;
         let text = match source {
             Source::Pointer => {
@@ -204,7 +207,13 @@ impl Unit {
     }
 
     /// Where a request of the conduct goes; `None` where its setting is empty.
-    fn url_of(&self, request: &Request, source: Source, base: &str, first: bool) -> Option<String> {
+    pub(super) fn url_of(
+        &self,
+        request: &Request,
+        source: Source,
+        base: &str,
+        first: bool,
+    ) -> Option<String> {
         if !request.name.is_empty() {
             return Some(join(base, &self.filler.text(&request.name)));
         }
@@ -255,7 +264,7 @@ impl Unit {
             .collect()
     }
 
-    /// One request, written into the story. The error is `None` where the server did not give it.
+    /// A GET. The error is `None` where the server did not give it.
     pub(super) async fn get(
         &mut self,
         url: &str,
@@ -264,38 +273,53 @@ impl Unit {
         belief: &Belief,
         story: &mut Story,
     ) -> Result<Result<Vec<u8>, Option<Failure>>, Cut> {
+        let asked = Asked {
+            method: "GET".to_owned(),
+            url: url.to_owned(),
+            headers: headers.to_vec(),
+            body: Vec::new(),
+        };
+        Ok(match self.ask_for(&asked, purpose, belief, story).await? {
+            Ok(answer) if (200..300).contains(&answer.status) => Ok(answer.body),
+            Ok(_) => Err(None),
+            Err(failure) => Err(Some(failure)),
+        })
+    }
+
+    /// One request, written into the story.
+    pub(super) async fn ask_for(
+        &mut self,
+        asked: &Asked,
+        purpose: Purpose,
+        belief: &Belief,
+        story: &mut Story,
+    ) -> Result<Result<Answer, Failure>, Cut> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1).ok_or(Cut)?;
         }
-        let now = self.around.clock.now();
+        let now = self.now();
         let begun = Instant::now();
-        let answer = self.client.get(url, headers, belief, now).await;
+        let answer = self.client.ask(asked, belief, now).await;
         let mut step = Step {
-            url: url.to_owned(),
+            url: asked.url.clone(),
             purpose,
             status: None,
             bytes: 0,
             made: Made::NotGiven,
             took: begun.elapsed(),
         };
-        let result = match answer {
+        match &answer {
             Ok(answer) => {
                 step.status = Some(answer.status);
                 step.bytes = answer.body.len();
                 if (200..300).contains(&answer.status) {
                     step.made = Made::Taken;
-                    Ok(answer.body)
-                } else {
-                    Err(None)
                 }
             }
-            Err(failure) => {
-                step.made = Made::Failed(failure.clone());
-                Err(Some(failure))
-            }
-        };
+            Err(failure) => step.made = Made::Failed(failure.clone()),
+        }
         story.steps.push(step);
-        Ok(result)
+        Ok(answer)
     }
 
     fn read(&self, body: &[u8]) -> Result<Sheet, String> {
@@ -303,6 +327,7 @@ impl Unit {
         match self.conduct.reads {
             Reads::Ini => read::ini::read(body, &rules.first_line, &self.who.model),
             Reads::Xml => read::xml::read(body, &rules.root),
+            Reads::Script => Err("a script is no file of settings".to_owned()),
         }
     }
 
@@ -396,7 +421,7 @@ impl Unit {
     }
 
     /// The time of a timer, where it runs.
-    fn timer(&self, timer: &Timer) -> Option<Duration> {
+    pub(super) fn timer(&self, timer: &Timer) -> Option<Duration> {
         if timer.only.as_ref().is_some_and(|when| !self.holds(when)) {
             return None;
         }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
 
 use super::Problem;
@@ -85,6 +85,8 @@ pub(super) struct Flash {
     pub(super) cas: BTreeMap<String, Vec<CertificateDer<'static>>>,
     /// Digests of the files that it last took, by name.
     pub(super) digests: BTreeMap<String, Vec<u8>>,
+    /// Files that scripts made, by their whole path.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
 }
 
 /// A simulated unit.
@@ -98,6 +100,8 @@ pub struct Unit {
     /// Requests left until the power is cut.
     pub(super) left: Option<u32>,
     pub(super) again: Option<Again>,
+    /// How far its clock runs from the one around it.
+    pub(super) skew: SignedDuration,
 }
 
 impl Unit {
@@ -119,6 +123,7 @@ impl Unit {
             flash: Flash::default(),
             left: None,
             again: None,
+            skew: SignedDuration::ZERO,
         };
         unit.factory_reset();
         Ok(unit)
@@ -136,6 +141,22 @@ impl Unit {
     /// Cuts the power in the next run, after this many requests.
     pub fn power_cut_after(&mut self, requests: u32) {
         self.left = Some(requests);
+    }
+
+    /// Sets its clock apart from the one around it, as an empty battery does.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.skew = now.duration_since(self.around.clock.now());
+    }
+
+    /// What it takes for now.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = self.around.clock.now();
+        now.checked_add(self.skew).unwrap_or(now)
+    }
+
+    /// A file that it keeps; `None` where there is none.
+    pub fn file(&self, path: &str) -> Option<&[u8]> {
+        self.flash.files.get(path).map(Vec::as_slice)
     }
 
     /// Who it is.
@@ -243,6 +264,22 @@ impl Unit {
 pub(super) fn accounts_in(conduct: &Conduct, settings: &BTreeMap<String, String>) -> Vec<Account> {
     let rules = &conduct.account;
     let mut found = Vec::new();
+    if let Some(pattern) = rules.lines_of() {
+        for name in settings.keys() {
+            let Some(parts) = pattern.captures(name) else {
+                continue;
+            };
+            let part = |name: &str| parts.name(name).map_or("", |part| part.as_str()).to_owned();
+            found.push(Account {
+                line: u16::try_from(found.len())
+                    .unwrap_or(u16::MAX)
+                    .saturating_add(1),
+                user: part("user"),
+                password: Secret::new(part("password")),
+                server: String::new(),
+            });
+        }
+    }
     for line in 1..=rules.lines {
         let value = |name: &str| {
             let name = name.replace("{n}", &line.to_string());

@@ -27,6 +27,7 @@ mod render;
 mod serve;
 mod simulate_bench;
 mod simulate_phones;
+mod simulate_switch;
 mod store;
 mod store_kill;
 mod store_sample;

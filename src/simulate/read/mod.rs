@@ -2,6 +2,7 @@
 
 pub(super) mod ini;
 pub(super) mod pem;
+pub(super) mod switch;
 pub(super) mod xml;
 
 /// What a settings file says.
