@@ -5,13 +5,13 @@ use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::device::{Select, name_of};
+use super::device::name_of;
 use super::{Admin, DeviceView, Page, Problem};
 use crate::model::activation::{Check, Flag, State};
-use crate::model::device::Config;
+use crate::model::device::{Config, Lifecycle};
 use crate::model::event::{Alert, Sighting};
 use crate::model::identity::DeviceId;
-use crate::store::{AuditEntry, CheckFilter, Filter};
+use crate::store::{AuditEntry, CheckFilter};
 
 /// Checks that are read at once.
 const STRETCH: usize = 1000;
@@ -183,27 +183,12 @@ impl Admin {
         mut take: impl FnMut(DeviceView),
     ) -> Result<(), Problem> {
         let lens = self.lens().await?;
-        let select = Select {
-            filter: Filter {
-                site: site.map(str::to_owned),
-                ..Filter::default()
-            },
-            lifecycle: None,
-        };
-        let mut after = None;
-        loop {
-            let (devices, more) = self.selected(&select, after, STRETCH).await?;
-            after = devices.last().map(|device| device.id);
-            for device in devices
-                .into_iter()
-                .filter(|device| in_service(&device.config))
-            {
+        self.each_row(&Self::at(site), |device| {
+            if in_service(&device.config) {
                 take(lens.view(device));
             }
-            if !more {
-                return Ok(());
-            }
-        }
+        })
+        .await
     }
 
     /// Units that asked and are not listed, the newest contact first.
@@ -247,7 +232,6 @@ impl Admin {
 
 /// Whether a record is one of a unit that is to work.
 pub(crate) fn in_service(config: &Config) -> bool {
-    use crate::model::device::Lifecycle;
     match config.lifecycle {
         Lifecycle::Listed | Lifecycle::Suspended => true,
         Lifecycle::Retired | Lifecycle::Replaced => false,

@@ -7,6 +7,7 @@
 //! entry, an error or a view.
 
 pub mod activity;
+pub mod bulk;
 pub mod ca;
 pub mod device;
 mod device_act;
@@ -15,8 +16,13 @@ mod device_lines;
 pub mod error;
 mod lens;
 mod next_step;
+pub mod pbx;
 mod revisions;
+pub mod settings;
+pub mod site;
 mod variables;
+pub mod vars;
+pub mod waiver;
 
 use std::fmt;
 use std::sync::Arc;

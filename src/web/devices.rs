@@ -3,13 +3,15 @@
 use axum::Router;
 use axum::extract::{Path, State as Extract};
 use axum::routing::{get, post};
+use serde_json::{Value, json};
 
 use super::answer::{Answer, Reply};
 use super::call::{Call, Words};
 use super::fields::Fields;
 use super::{State, wire_device};
+use crate::admin::bulk::{Item, Selection};
 use crate::admin::device::{Action, Arm, Select};
-use crate::admin::{Code, Problem};
+use crate::admin::{Code, FieldError, Problem};
 use crate::model::activation::State as UnitState;
 use crate::model::device::Lifecycle;
 use crate::model::identity::DeviceId;
@@ -21,6 +23,7 @@ pub(crate) fn routes() -> Router<State> {
         .route("/devices", get(list).post(create))
         .route("/devices/{name}", get(show).patch(change).delete(delete))
         .route("/devices/{name}/{action}", post(act))
+        .route("/devices:bulk", post(bulk))
 }
 
 async fn list(Extract(state): Extract<State>, call: Call) -> Reply {
@@ -144,5 +147,88 @@ pub(crate) fn action(verb: &str, fields: &mut Fields) -> Result<Action, Problem>
         "set" => Action::Set(Box::new(wire_device::wanted(fields, false))),
         "delete" => Action::Delete,
         other => return Err(nothing(other)),
+    })
+}
+
+async fn bulk(Extract(state): Extract<State>, call: Call) -> Reply {
+    let ask = call.ask()?;
+    let mut fields = call.object()?;
+    let verb = fields.text("action");
+    let verb = fields.need("action", verb).unwrap_or_default();
+    let select = fields.map("select");
+    let select = fields.need("select", select).unwrap_or_default();
+    let options = fields.map("options").unwrap_or_default();
+    let selection = fields.inner(select, "select", selection);
+    let action = fields.inner(options, "options", |options| action(&verb, options));
+    fields.end()?;
+    let action = action.map_err(|_| {
+        let what = format!("{verb:?} is nothing that can be done to devices");
+        FieldError::new("action", Code::ValueInvalid, what)
+    })?;
+    let report = state
+        .admin
+        .bulk(&call.actor, &selection, &action, ask.dry_run)
+        .await?;
+    let (changed, unchanged, rejected) = report.counts();
+    let items: Vec<Value> = report.items.iter().map(item).collect();
+    let body = json!({
+        "action": verb,
+        "dry_run": ask.dry_run,
+        "matched": report.matched,
+        "changed": changed,
+        "unchanged": unchanged,
+        "rejected": rejected,
+        "items": items,
+    });
+    Ok(Answer::ok(body).dry_run(ask.dry_run))
+}
+
+fn selection(fields: &mut Fields) -> Selection {
+    let mut selection = Selection {
+        devices: fields.texts("devices").unwrap_or_default(),
+        all: fields.flag("all").unwrap_or_default(),
+        ..Selection::default()
+    };
+    let state = fields.maybe_text("state").flatten();
+    let lifecycle = fields.maybe_text("lifecycle").flatten();
+    selection.select.filter = Filter {
+        site: fields.maybe_text("site").flatten(),
+        vendor: fields.maybe_text("vendor").flatten(),
+        family: fields.maybe_text("family").flatten(),
+        model: fields.maybe_text("model").flatten(),
+        group: fields.maybe_text("group").flatten(),
+        profile: fields.maybe_text("profile").flatten(),
+        state: None,
+    };
+    match state.as_deref().map(UnitState::parse) {
+        Some(None) => fields.wrong("state", Code::ValueInvalid, "this is no state"),
+        Some(state) => selection.select.filter.state = state,
+        None => {}
+    }
+    match lifecycle.as_deref().map(Lifecycle::parse) {
+        Some(None) => fields.wrong("lifecycle", Code::ValueInvalid, "this is no lifecycle"),
+        Some(lifecycle) => selection.select.lifecycle = lifecycle,
+        None => {}
+    }
+    selection
+}
+
+fn item(item: &Item) -> Value {
+    let (outcome, code, detail) = match &item.outcome {
+        Ok(true) => ("changed", None, ""),
+        Ok(false) => ("unchanged", None, ""),
+        Err(problem) => (
+            "rejected",
+            Some(problem.code.as_str()),
+            problem.detail.as_str(),
+        ),
+    };
+    json!({
+        "id": item.id.map(|id| id.to_string()),
+        "mac": item.mac,
+        "name": item.name,
+        "outcome": outcome,
+        "code": code,
+        "detail": detail,
     })
 }

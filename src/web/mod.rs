@@ -12,6 +12,7 @@ mod devices;
 mod failure;
 mod fields;
 mod listen;
+mod places;
 mod probes;
 mod routes;
 mod wire;

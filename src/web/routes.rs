@@ -4,7 +4,7 @@ use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Failure;
-use super::{State, activity, ca, devices, probes};
+use super::{State, activity, ca, devices, places, probes};
 use crate::admin::{Code, Problem};
 
 /// Everything: for the socket of the verbs.
@@ -12,7 +12,8 @@ pub(crate) fn everything(state: State) -> Router {
     let api = Router::new()
         .merge(activity::routes())
         .merge(ca::routes())
-        .merge(devices::routes());
+        .merge(devices::routes())
+        .merge(places::routes());
     Router::new()
         .merge(probes::routes())
         .nest("/api/v1", api)

@@ -10,6 +10,7 @@
 mod api;
 mod api_activity;
 mod api_devices;
+mod api_places;
 mod cli;
 mod cli_store;
 mod decide;
