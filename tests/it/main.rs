@@ -35,4 +35,5 @@ mod store_sample;
 mod support;
 mod tidy;
 mod tls;
+mod vendors;
 mod walks;

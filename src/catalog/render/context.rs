@@ -35,7 +35,7 @@ pub(super) fn build(
             root.insert(name, value);
         }
     }
-    root.insert("unit", Value::from(unit(inputs)));
+    root.insert("unit", Value::from(unit(family, inputs)));
     root.insert(
         "grant",
         Value::from(Names::from([
@@ -86,7 +86,7 @@ fn put(names: &mut Names, name: &'static str, text: Option<&str>) {
     }
 }
 
-fn unit(inputs: &Inputs<'_>) -> Names {
+fn unit(family: &Family, inputs: &Inputs<'_>) -> Names {
     let mut unit = Names::new();
     if let Some(mac) = inputs.unit.mac {
         for (name, text) in [
@@ -105,6 +105,16 @@ fn unit(inputs: &Inputs<'_>) -> Names {
         inputs.unit.serial.map(|serial| serial.as_str()),
     );
     put(&mut unit, "model", inputs.unit.model);
+    // How much fits: what a family keeps has to be taken away by name.
+    let model = inputs.unit.model.unwrap_or_default();
+    for (name, most) in [
+        ("lines", family.capacity.lines.of(model)),
+        ("keys", family.capacity.keys.of(model)),
+    ] {
+        if let Some(most) = most {
+            unit.insert(name, Value::from(*most));
+        }
+    }
     unit
 }
 
