@@ -27,6 +27,7 @@ mod profile;
 mod quarantine;
 mod render;
 mod selection;
+mod serve;
 pub mod server;
 mod settings;
 mod shell;
@@ -70,6 +71,9 @@ enum Verb {
     /// Write a configuration and a systemd unit: asks, or takes flags
     #[command(hide = !SERVER)]
     Init(init::Init),
+    /// Run the server
+    #[command(hide = !SERVER)]
+    Serve(serve::Serve),
     /// What the server makes of requests, and why: JSON lines in, JSON lines out
     Explain(explain::Explain),
     /// What is wrong, and how to mend it
@@ -153,6 +157,7 @@ impl Verb {
     fn run(self, globals: &Globals) -> Result<Exit, Fail> {
         match self {
             Self::Init(verb) => verb.run(globals),
+            Self::Serve(verb) => verb.run(globals),
             Self::Explain(verb) => verb.run(globals),
             Self::Doctor(verb) => verb.run(globals),
             Self::Status(verb) => verb.run(globals),

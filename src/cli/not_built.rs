@@ -14,7 +14,6 @@ const VERBS: &[&str] = &[
     "group set",
     "group remove",
     "demo",
-    "serve",
     "simulate",
     "visit",
     "export",

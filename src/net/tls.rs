@@ -225,6 +225,16 @@ impl Tls {
             .collect()
     }
 
+    /// For people's clients: the same certificates, and no certificate is asked for.
+    pub fn for_people(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Chooser>::clone(&self.shown);
+        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        Ok(Arc::new(config))
+    }
+
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }

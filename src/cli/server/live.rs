@@ -19,7 +19,7 @@ use crate::hub::Hub;
 use crate::model::certificate::PeerCertificate;
 use crate::net::limits::Limits;
 use crate::net::tls::{ReadFiles, Tls};
-use crate::pki::{Anchors, Authority};
+use crate::pki::{Anchor, Anchors, Authority};
 use crate::store::Filter;
 
 /// Reads the configuration again.
@@ -32,9 +32,8 @@ pub(super) struct Live {
     pub(super) hub: Arc<Hub>,
     pub(super) addresses: Addresses,
     pub(super) limits: Limits,
-    authority: Authority,
-    /// `None` without an HTTPS listener.
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) authority: Authority,
+    pub(super) tls: Arc<Tls>,
     trust: ArcSwap<Trust>,
     caps: ArcSwap<Caps>,
     config: RwLock<Arc<Config>>,
@@ -57,7 +56,7 @@ struct Fresh {
     config: Config,
     catalog: Arc<Catalog>,
     certs: CertFiles,
-    tls: Option<ReadFiles>,
+    tls: ReadFiles,
 }
 
 impl Live {
@@ -66,7 +65,7 @@ impl Live {
         addresses: Addresses,
         limits: Limits,
         authority: Authority,
-        tls: Option<Arc<Tls>>,
+        tls: Arc<Tls>,
         config: Config,
         reread: Reread,
     ) -> Self {
@@ -96,6 +95,12 @@ impl Live {
 
     pub(super) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The anchors that are loaded at this moment.
+    pub(super) fn anchors(&self) -> Vec<Anchor> {
+        self.notice_anchors();
+        self.trust.load().anchors.listed().to_vec()
     }
 
     /// What a chain is worth now.
@@ -161,13 +166,12 @@ impl Live {
 
     /// Server certificates for the names that hold now.
     fn rename(&self) -> Result<(), String> {
-        let Some(tls) = &self.tls else { return Ok(()) };
         let settings = self.hub.store.settings().map_err(text)?;
         let names =
             names::certificate_names(&self.config(), &self.addresses, settings.sites.values());
         let (servers, reissued) = self.authority.servers(&names).map_err(text)?;
         if reissued == crate::pki::Reissued::Made {
-            tls.set_own(servers).map_err(text)?;
+            self.tls.set_own(servers).map_err(text)?;
             tracing::info!(?names, "the server certificate has other names now");
         }
         Ok(())
@@ -214,9 +218,7 @@ impl Live {
         self.hub.catalog.store(fresh.catalog);
         self.hub.bases.store(Arc::new(bases));
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh.config);
-        if let (Some(tls), Some(read)) = (&self.tls, fresh.tls) {
-            tls.show_files(read);
-        }
+        self.tls.show_files(fresh.tls);
         self.trust_these(fresh.certs);
         self.follow().await;
         Ok(notes)
@@ -236,11 +238,9 @@ impl Live {
         let told = told.iter();
         problems
             .extend(told.map(|problem| format!("{}: {}", problem.file.display(), problem.what)));
-        let tls = self.tls.as_ref().map(|tls| {
-            let read = tls.read_files(folders::certificate_files(&config));
-            read.map_err(|told| problems.extend(told.iter().map(text)))
-        });
-        match (catalog, tls.transpose()) {
+        let tls = self.tls.read_files(folders::certificate_files(&config));
+        let tls = tls.map_err(|told| problems.extend(told.iter().map(text)));
+        match (catalog, tls) {
             (Some(catalog), Ok(tls)) if problems.is_empty() => Ok(Fresh {
                 config,
                 catalog,

@@ -8,6 +8,7 @@ mod caps;
 pub mod folders;
 mod live;
 mod names;
+mod tasks;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -15,13 +16,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::MissedTickBehavior;
 
 pub use self::live::Reread;
 use self::live::{Live, errors};
@@ -31,18 +30,14 @@ use crate::answer::Door;
 use crate::config::{self, Config};
 use crate::engine::sightings::Sightings;
 use crate::hub::{Clock, Hub, Random};
-use crate::model::identity::Channel;
-use crate::net::admission::Admission;
 use crate::net::limits::Limits;
-use crate::net::listen::{self, ListenError, Plane, Stop};
+use crate::net::listen::{self, ListenError, Stop};
 use crate::net::tls::Tls;
 use crate::pki::{Authority, PkiError};
+use crate::service::Service;
 use crate::store::{self, KeyError, Keys, Store, StoreError};
+use crate::web;
 
-/// Certificate files are looked at this often.
-const WATCH: Duration = Duration::from_secs(10);
-/// What people changed in the store is followed this often.
-const FOLLOW: Duration = Duration::from_secs(1);
 /// News that a slow listener may be behind.
 const NEWS: usize = 1024;
 
@@ -129,8 +124,11 @@ pub struct Running {
 impl Running {
     /// Reads configuration, profiles and certificates again and takes them all, or keeps what
     /// there is and says why. Gives what holds only from the next start.
-    pub async fn reload(&self) -> Result<Vec<String>, Vec<String>> {
-        self.live.reload().await
+    pub fn reload(
+        &self,
+    ) -> impl Future<Output = Result<Vec<String>, Vec<String>>> + Send + 'static {
+        let live = Arc::clone(&self.live);
+        async move { live.reload().await }
     }
 
     /// Accepts nothing more; what is at work is finished.
@@ -158,13 +156,29 @@ struct Bound {
     https: Vec<TcpListener>,
     http: Vec<TcpListener>,
     admin: Vec<TcpListener>,
+    admin_socket: UnixListener,
 }
 
-/// Starts a server with the door that `door` makes. Comes back when every listener is bound and
-/// the store is open.
+/// Starts a server. Comes back when every listener is bound and the store is open.
+pub async fn start(options: Options) -> Result<Running, ServerError> {
+    let open = |hub: &Arc<Hub>| {
+        let service = Service::new(Arc::clone(hub));
+        (service.clone(), Some(service))
+    };
+    launch(options, open).await
+}
+
+/// As [`start`], with a device door of a test's own, whose sweeps are the test's as well.
 pub async fn start_with<D: Door>(
     options: Options,
     door: impl FnOnce(&Arc<Hub>) -> D,
+) -> Result<Running, ServerError> {
+    launch(options, |hub| (door(hub), None)).await
+}
+
+async fn launch<D: Door>(
+    options: Options,
+    open: impl FnOnce(&Arc<Hub>) -> (D, Option<Service>),
 ) -> Result<Running, ServerError> {
     let Options {
         config,
@@ -194,17 +208,12 @@ pub async fn start_with<D: Door>(
     let authority = Authority::open(&config.data.join("ca"))?;
     let (bound, addresses) = bind_all(&config)?;
     let settings = store.settings()?;
-    let tls = if bound.https.is_empty() {
-        None
-    } else {
-        let names = names::certificate_names(&config, &addresses, settings.sites.values());
-        let (servers, _) = authority.servers(&names)?;
-        let (tls, problems) = Tls::new(servers, folders::certificate_files(&config))?;
-        for problem in problems {
-            tracing::error!(%problem, "a certificate is not shown");
-        }
-        Some(Arc::new(tls))
-    };
+    let names = names::certificate_names(&config, &addresses, settings.sites.values());
+    let (servers, _) = authority.servers(&names)?;
+    let (tls, problems) = Tls::new(servers, folders::certificate_files(&config))?;
+    for problem in problems {
+        tracing::error!(%problem, "a certificate is not shown");
+    }
     let hub = Arc::new(Hub {
         store,
         keys,
@@ -217,23 +226,34 @@ pub async fn start_with<D: Door>(
         random,
         news: broadcast::channel(NEWS).0,
     });
-    let door = door(&hub);
+    let (door, service) = open(&hub);
     let live = Arc::new(Live::new(
         Arc::clone(&hub),
         addresses.clone(),
         limits,
         authority,
-        tls,
+        Arc::new(tls),
         config,
         reread,
     ));
     live.follow().await;
     let stop = Stop::default();
-    let tasks = run(bound, door, &live, &stop);
+    let mut tasks = JoinSet::new();
+    let people = tasks::people(&live, &stop);
+    tasks::serve_people(
+        &mut tasks,
+        bound.admin_socket,
+        bound.admin,
+        people,
+        &live,
+        &stop,
+    )?;
+    tasks::serve_devices(&mut tasks, bound.https, bound.http, door, &live, &stop);
+    tasks::keep(&mut tasks, service, &live, &stop);
     Ok(Running {
         addresses,
         hub,
-        tasks: tokio::spawn(supervise(tasks, Arc::clone(&live), stop.clone())),
+        tasks: tokio::spawn(tasks::supervise(tasks, Arc::clone(&live), stop.clone())),
         live,
         stop,
     })
@@ -276,6 +296,14 @@ fn open_store(config: &Config) -> Result<Option<Store>, StoreError> {
     }
 }
 
+fn bind_socket(socket: &Path) -> Result<UnixListener, ServerError> {
+    web::bind_unix(socket).map_err(|source| ServerError::Io {
+        doing: "listen on",
+        file: socket.to_owned(),
+        source,
+    })
+}
+
 fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
     let bind = |list: &[SocketAddr]| -> Result<Vec<TcpListener>, ListenError> {
         list.iter().map(|address| listen::bind(*address)).collect()
@@ -284,6 +312,7 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
         https: bind(&config.listen.https)?,
         http: bind(&config.listen.http)?,
         admin: bind(&config.listen.admin)?,
+        admin_socket: bind_socket(&config.admin_socket())?,
     };
     let addresses = |list: &[TcpListener]| -> Vec<SocketAddr> {
         list.iter()
@@ -297,69 +326,4 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
         admin_socket: config.admin_socket(),
     };
     Ok((bound, addresses))
-}
-
-type Tasks = JoinSet<Result<(), ServerError>>;
-
-/// Starts every task.
-fn run<D: Door>(bound: Bound, door: D, live: &Arc<Live>, stop: &Stop) -> Tasks {
-    let mut tasks = JoinSet::new();
-    let limits = live.limits.clone();
-    let caps = Arc::clone(live);
-    let admission = Admission::new(&limits, Box::new(move |source| caps.cap(source)));
-    let mut plane = Plane::new(door, limits, Arc::new(admission));
-    plane.tls.clone_from(&live.tls);
-    let judge = Arc::clone(live);
-    plane.judge = Box::new(move |chain| judge.judge(chain));
-    let plane = Arc::new(plane);
-    let https = bound.https.into_iter().map(|door| (door, Channel::Https));
-    let http = bound.http.into_iter().map(|door| (door, Channel::Http));
-    for (listener, channel) in https.chain(http) {
-        let (plane, stop) = (Arc::clone(&plane), stop.clone());
-        tasks.spawn(async move { Ok(listen::run(listener, channel, plane, stop).await?) });
-    }
-    if let Some(tls) = &live.tls {
-        let (tls, ended) = (Arc::clone(tls), stop.drain.clone());
-        let report = |problem| tracing::error!(%problem, "the certificate shown before is kept");
-        tasks.spawn(async move {
-            tls.watch(WATCH, ended, report).await;
-            Ok(())
-        });
-    }
-    let (followed, ended) = (Arc::clone(live), stop.drain.clone());
-    tasks.spawn(async move {
-        let mut ticks = tokio::time::interval(FOLLOW);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = followed.hub.store.settings_version();
-        loop {
-            tokio::select! {
-                () = ended.cancelled() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
-            let version = followed.hub.store.settings_version();
-            if version != seen {
-                seen = version;
-                followed.follow().await;
-            }
-        }
-    });
-    drop(bound.admin);
-    tasks
-}
-
-/// Waits for every task; one that fails or panics ends the server. Closes the store at the end.
-async fn supervise(mut tasks: Tasks, live: Arc<Live>, stop: Stop) -> Result<(), ServerError> {
-    let mut outcome = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        let ended = ended.unwrap_or_else(|error| Err(ServerError::Task(error.to_string())));
-        if let Err(error) = ended {
-            tracing::error!(%error, "the server stops");
-            stop.drain.cancel();
-            if outcome.is_ok() {
-                outcome = Err(error);
-            }
-        }
-    }
-    let closed = live.hub.store.close().await;
-    outcome.and_then(|()| Ok(closed?))
 }

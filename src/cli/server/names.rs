@@ -56,8 +56,8 @@ pub(super) fn bases(config: &Config, addresses: &Addresses) -> Bases {
     }
 }
 
-/// Host names and addresses of our own server certificate: of every HTTPS base, alias and bound
-/// address. Sorted, each once, never empty.
+/// Host names and addresses of our own server certificate: of every HTTPS base, alias and address
+/// that speaks TLS. Sorted, each once, never empty.
 pub(super) fn certificate_names<'a>(
     config: &Config,
     addresses: &Addresses,
@@ -65,7 +65,11 @@ pub(super) fn certificate_names<'a>(
 ) -> Vec<String> {
     let urls = config.public_url.iter().cloned();
     let of_sites = sites.filter_map(|site| site.public_url.clone());
-    let bound = addresses.https.iter().map(SocketAddr::ip);
+    let people = addresses
+        .admin
+        .iter()
+        .filter(|address| !address.ip().is_loopback());
+    let bound = addresses.https.iter().chain(people).map(SocketAddr::ip);
     let mut names: Vec<String> = urls
         .chain(of_sites)
         .filter_map(|url| host(&url))
