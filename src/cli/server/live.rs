@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use super::caps::Caps;
 use super::folders::{self, CertFiles};
 use super::names::{self, Addresses};
+use crate::admin::{self, settings};
 use crate::catalog::{Catalog, Problem, Severity};
 use crate::config::{self, Config};
 use crate::hub::Hub;
@@ -213,6 +214,11 @@ impl Live {
         let reader = Arc::clone(self);
         let fresh = tokio::task::spawn_blocking(move || reader.read());
         let fresh = fresh.await.map_err(|error| vec![text(error)])??;
+        // The only part that can fail for a reason outside the files.
+        let rows = settings::apply_config(&self.hub, &fresh.config).await;
+        for row in rows.map_err(|problem| vec![said(&problem)])? {
+            tracing::info!(%row, "from the configuration");
+        }
         let notes = needs_restart(&self.config(), &fresh.config);
         let bases = names::bases(&fresh.config, &self.addresses);
         self.hub.catalog.store(fresh.catalog);
@@ -271,6 +277,11 @@ fn needs_restart(was: &Config, is: &Config) -> Vec<String> {
     .filter(|(_, differs)| *differs)
     .map(|(key, _)| format!("{key} was changed, and holds from the next start"))
     .collect()
+}
+
+/// A problem of the people door, as a line.
+pub(super) fn said(problem: &admin::Problem) -> String {
+    format!("{}: {}", problem.code.as_str(), problem.detail)
 }
 
 fn text(what: impl Display) -> String {

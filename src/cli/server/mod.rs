@@ -26,6 +26,7 @@ pub use self::live::Reread;
 use self::live::{Live, errors};
 pub use self::names::Addresses;
 use super::clock;
+use crate::admin::settings;
 use crate::answer::Door;
 use crate::config::{self, Config};
 use crate::engine::sightings::Sightings;
@@ -207,8 +208,8 @@ async fn launch<D: Door>(
     };
     let authority = Authority::open(&config.data.join("ca"))?;
     let (bound, addresses) = bind_all(&config)?;
-    let settings = store.settings()?;
-    let names = names::certificate_names(&config, &addresses, settings.sites.values());
+    let rows = store.settings()?;
+    let names = names::certificate_names(&config, &addresses, rows.sites.values());
     let (servers, _) = authority.servers(&names)?;
     let (tls, problems) = Tls::new(servers, folders::certificate_files(&config))?;
     for problem in problems {
@@ -226,6 +227,16 @@ async fn launch<D: Door>(
         random,
         news: broadcast::channel(NEWS).0,
     });
+    // A full disk keeps nothing of the file from the store, and nobody from being served.
+    match settings::apply_config(&hub, &config).await {
+        Ok(told) => told
+            .iter()
+            .for_each(|row| tracing::info!(%row, "from the configuration")),
+        Err(problem) => {
+            let problem = live::said(&problem);
+            tracing::error!(%problem, "the configuration's sites, waivers and call servers");
+        }
+    }
     let (door, service) = open(&hub);
     let live = Arc::new(Live::new(
         Arc::clone(&hub),
