@@ -12,6 +12,7 @@ pub use super::device_fields::{Given, Wanted};
 pub use super::device_lines::LineChange;
 use super::error::taken;
 pub(crate) use super::next_step::name_of;
+use super::profile::first_publication;
 use super::{Actor, Admin, Ask, Changed, Code, DeviceView, Lens, Page, Problem, TRIES};
 use crate::hub::News;
 use crate::model::device::{Config, Device, Lifecycle, Status};
@@ -127,6 +128,7 @@ impl Admin {
         writes.extend(draft.secrets.into_iter().map(|secret| secret.write(id)));
         let subject = subject(id, &device.config);
         writes.push(self.audit(actor, "device.add", subject, ""));
+        writes.extend(self.first_publication(actor, &lens, &device.config));
         let committed = self.hub().store.commit(Batch::now(writes)).await?;
         device.config.version = version(&committed);
         self.listed(&device);
@@ -206,6 +208,7 @@ impl Admin {
                 }
                 writes.push(self.put(id, &config, expect));
                 writes.extend(secrets.into_iter().map(|secret| secret.write(id)));
+                writes.extend(self.first_publication(actor, lens, &config));
                 if plan.unpin {
                     writes.push(Write::UnpinCertificates { device: id });
                 }
@@ -270,6 +273,17 @@ impl Admin {
             expect,
             tokens: self.tokens(id, config.arming.generation),
         }
+    }
+
+    /// A revision for the kind that a record is of, where there is none.
+    pub(crate) fn first_publication(
+        &self,
+        actor: &Actor,
+        lens: &Lens,
+        config: &Config,
+    ) -> Vec<Write> {
+        let (catalog, settings) = (&lens.catalog, &lens.settings);
+        first_publication(catalog, settings, config, actor, lens.now)
     }
 
     /// Every token that is good for a generation, as the store knows them.

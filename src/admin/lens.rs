@@ -7,10 +7,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::revisions::Open;
-use super::{Admin, Problem, next_step, variables};
+use super::{Admin, Problem, next_step};
 use crate::catalog::Catalog;
 use crate::catalog::manifest::{Family, Vendor};
+use crate::catalog::site_profile::{DEFAULT, SiteProfile};
 use crate::engine::outlook::{self, Around, Block};
+use crate::engine::resolve::{self, Values};
 use crate::hub::Bases;
 use crate::model::access::Class;
 use crate::model::activation::Flag;
@@ -159,15 +161,33 @@ impl Lens {
         by_mac || serial.is_some_and(|serial| self.serials.contains(serial))
     }
 
+    /// What a unit sees: by its revision, or by the folders where nothing is in force for it yet.
+    pub(crate) fn values(&self, config: &Config) -> Values {
+        let scopes = &self.settings.scopes;
+        match self.open.get(&kind_of(config)) {
+            Some(open) => {
+                let revision = &open.revision;
+                resolve::of_unit(config, scopes, &revision.profile, &revision.vocabulary)
+            }
+            None => {
+                let profiles = &self.catalog.profiles;
+                let profile = profiles
+                    .get(&config.profile)
+                    .or_else(|| profiles.get(DEFAULT));
+                let empty = SiteProfile::default();
+                let profile = profile.map_or(&empty, |profile| profile);
+                resolve::of_unit(config, scopes, profile, &self.catalog.vocabulary)
+            }
+        }
+    }
+
     /// The highest class among the values that are set for a unit and that its files read.
     fn class(&self, config: &Config) -> Class {
         let open = self.open.get(&kind_of(config));
-        let values = variables::highest(self, config, open.map(|open| &open.reads));
-        if config.lines.is_empty() {
-            values
-        } else {
-            values.max(Class::Credential)
-        }
+        let vocabulary = open.map_or(&self.catalog.vocabulary, |open| &open.revision.vocabulary);
+        let reads = |name: &str| open.is_none_or(|open| open.reads.contains(name));
+        let (values, scopes) = (self.values(config), &self.settings.scopes);
+        resolve::needs(config, &values, scopes, vocabulary, reads, None).class
     }
 }
 

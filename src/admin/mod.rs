@@ -17,6 +17,7 @@ pub mod error;
 mod lens;
 mod next_step;
 pub mod pbx;
+pub mod profile;
 mod revisions;
 pub mod settings;
 pub mod site;

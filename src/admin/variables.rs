@@ -1,6 +1,6 @@
 //! Values of the vocabulary: checked by kind, and sealed where they are secret.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::device_fields::{Given, SecretChange, Spell, check_text};
 use super::error::nearest;
@@ -8,8 +8,7 @@ use super::{Code, FieldError, Lens, Problem};
 use crate::catalog::site_profile::DEFAULT;
 use crate::catalog::vocabulary::{Kind, Variable};
 use crate::model::access::Class;
-use crate::model::device::Config;
-use crate::model::profile::{Layer, Value, Variables};
+use crate::model::profile::{Value, Variables};
 use crate::model::secret::Secret;
 use crate::store::{Keys, Owner};
 
@@ -125,34 +124,4 @@ pub(crate) fn unknown_profile(lens: &Lens, profile: &str) -> Option<FieldError> 
     let what = format!("there is no profile {profile:?}");
     let hint = nearest(profile, profiles.keys().map(String::as_str));
     Some(FieldError::new("profile", Code::ProfileUnknown, what).hint(hint))
-}
-
-/// The highest class among the values that are set for a unit, and that are read.
-pub(crate) fn highest(lens: &Lens, config: &Config, reads: Option<&BTreeSet<String>>) -> Class {
-    let applies = |layer: Layer, name: &String| match layer {
-        Layer::Global | Layer::Tenant => true,
-        Layer::Site => config.site.as_ref() == Some(name),
-        Layer::Group => config.groups.contains(name),
-        Layer::User => config.user.as_ref() == Some(name),
-        Layer::Schema | Layer::Profile | Layer::Model | Layer::Device => false,
-    };
-    let rows = lens.settings.scopes.iter();
-    let scopes = rows
-        .filter(|((layer, name), _)| applies(*layer, name))
-        .map(|(_, scope)| &scope.variables);
-    let profile = lens.catalog.profiles.get(&config.profile);
-    let shared = profile.map(|profile| &profile.variables);
-    let by_model = profile.and_then(|profile| profile.models.get(&config.model));
-    let names = scopes
-        .chain(shared)
-        .chain(by_model)
-        .chain([&config.variables])
-        .flat_map(|variables| variables.0.keys())
-        .filter(|name| reads.is_none_or(|reads| reads.contains(*name)));
-    let vocabulary = &lens.catalog.vocabulary.0;
-    names
-        .filter_map(|name| vocabulary.get(name))
-        .map(|variable| variable.class)
-        .max()
-        .unwrap_or(Class::Public)
 }

@@ -14,6 +14,7 @@ mod fields;
 mod listen;
 mod places;
 mod probes;
+mod profiles;
 mod routes;
 mod wire;
 mod wire_device;

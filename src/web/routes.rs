@@ -4,7 +4,7 @@ use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Failure;
-use super::{State, activity, ca, devices, places, probes};
+use super::{State, activity, ca, devices, places, probes, profiles};
 use crate::admin::{Code, Problem};
 
 /// Everything: for the socket of the verbs.
@@ -13,7 +13,8 @@ pub(crate) fn everything(state: State) -> Router {
         .merge(activity::routes())
         .merge(ca::routes())
         .merge(devices::routes())
-        .merge(places::routes());
+        .merge(places::routes())
+        .merge(profiles::routes());
     Router::new()
         .merge(probes::routes())
         .nest("/api/v1", api)

@@ -11,6 +11,7 @@ mod api;
 mod api_activity;
 mod api_devices;
 mod api_places;
+mod api_profiles;
 mod cli;
 mod cli_store;
 mod decide;
