@@ -13,7 +13,9 @@ pub mod pattern;
 pub mod problem;
 mod prove;
 pub(crate) mod render;
+pub mod reparse;
 pub mod revision;
+mod sample;
 pub mod site_profile;
 pub mod vocabulary;
 

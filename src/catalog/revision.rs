@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::inputs::Inputs;
 use super::manifest::{Artefact, Family};
 pub use super::render::{MOST, RenderError, Rendered, Which};
-use super::render::{Sources, Templates};
+use super::render::{Naming, Sources, Templates};
 use super::site_profile::{self, SiteProfile};
 use super::vocabulary::{self, Vocabulary};
 use super::{Files, filter, parse};
@@ -130,7 +130,8 @@ impl Revision {
             .map_err(|problem| RevisionError::Unreadable(problem.to_string()))?;
         let sources = sources(&files, &vendor, &profile);
         problems.clear();
-        let templates = Templates::compile(&family, &sources, &vocabulary, &mut problems);
+        let naming = Naming::Line;
+        let templates = Templates::compile(&family, &sources, &vocabulary, naming, &mut problems);
         if let Some(problem) = problems.first() {
             return Err(RevisionError::Unreadable(problem.to_string()));
         }

@@ -25,6 +25,7 @@ mod manifest;
 mod outcome;
 mod outlook;
 mod power_cut;
+mod prove;
 mod render;
 mod serve;
 mod simulate_bench;

@@ -70,7 +70,7 @@ kind = "common-config"
 paths = ["common.cfg"]
 scope = "family"
 template = "common.j2"
-format = "FORMAT"
+format = "ini"
 [[artefact]]
 id = "ca"
 kind = "ca"
@@ -203,11 +203,12 @@ impl Given {
 
 #[test]
 fn what_the_grant_withholds_is_not_there() {
-    let template = "a = {{ colour }}\n\
+    let template = "{% if colour is defined %}\na = {{ colour }}\n{% endif %}\n\
         {% if grant.site %}\nb = {{ domain }}\n{% endif %}\n\
-        {% if grant.credential %}\nc = {{ password }} {{ url.token }} {{ report.registered }}\n\
-        {% for line in lines %}\nd{{ line.n }} = {{ line.user }} {{ line.password }}\n{% endfor %}\n{% endif %}\n\
-        {% if grant.key %}\ne = {{ wifi }}\n{% endif %}\n";
+        {% if grant.credential and password is defined and url.token is defined %}\n\
+        c = {{ password }} {{ url.token }} {{ report.registered }}\n\
+        {% for line in lines %}\nd{{ line.n }} = {{ line.user }} {{ line.password | default('-') }}\n{% endfor %}\n{% endif %}\n\
+        {% if grant.key and wifi is defined %}\ne = {{ wifi }}\n{% endif %}\n";
     let revision = open(&folders("ini", template));
     let full = "a = red\nb = example.net\n\
         c = hunter2 https://prov.example.net/u/T0KEN/ https://prov.example.net/r/S3CRET/ok\n\
@@ -221,9 +222,9 @@ fn what_the_grant_withholds_is_not_there() {
 
 #[test]
 fn the_unit_and_the_urls_are_told() {
-    let template = "{{ unit.mac }} {{ unit.mac_colon }} {{ unit.mac_dash }} {{ unit.mac_upper }} \
+    let template = "{% if url.http is defined %}\n{{ unit.mac }} {{ unit.mac_colon }} {{ unit.mac_dash }} {{ unit.mac_upper }} \
         {{ unit.mac_upper_colon }} {{ unit.model }} {{ url.https }} {{ url.http }} {{ ca.url }} \
-        {{ 1 if unit.serial is defined else 0 }} {{ release }}\n{{ ca.pem | pem }}\n";
+        {{ 1 if unit.serial is defined else 0 }} {{ release }}\n{{ ca.pem | pem }}\n{% endif %}\n";
     let revision = open(&folders("ini", template));
     let made = Given::at(Grant::PUBLIC).render(&revision, "config", Which::Normal);
     let expect = "02005e000001 02:00:5e:00:00:01 02-00-5e-00-00-01 02005E000001 \
@@ -248,7 +249,7 @@ fn a_familys_file_never_holds_a_credential() {
 fn a_value_that_a_format_cannot_carry_is_named_and_not_shown() {
     let revision = open(&folders(
         "ini",
-        "a = {{ colour }}\n\n{% if grant.credential %}\n{% for line in lines %}\nb = x{{ line.user }}\n{% endfor %}\n{% endif %}\n",
+        "a = {{ colour | default('-') }}\n\n{% if grant.credential %}\n{% for line in lines %}\nb = x{{ line.user }}\n{% endfor %}\n{% endif %}\n",
     ));
     let given = Given::at(Grant::PUBLIC).with("colour", "evil\npassword = x");
     let error = given
@@ -275,7 +276,7 @@ fn a_value_that_a_format_cannot_carry_is_named_and_not_shown() {
 
 #[test]
 fn a_revision_is_its_bytes() {
-    let files = folders("ini", "a = {{ colour }}\n");
+    let files = folders("ini", "a = {{ colour | default('-') }}\n");
     let draft = |files: &Files| {
         let (catalog, problems) = Catalog::from_files(files);
         let catalog = catalog.unwrap_or_else(|| panic!("{problems:?}"));

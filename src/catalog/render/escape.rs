@@ -140,6 +140,9 @@ pub(crate) fn text(format: Format, text: &str, out: &mut String) -> Result<(), &
         Format::Text => line(text, out),
         Format::Xml => xml(text, out),
         Format::Json => quoted(text, out, |ch, out| write!(out, "\\u{:04x}", u32::from(ch))),
+        Format::Python if !is_pem(text) && text.chars().any(breaks) => {
+            Err("a line break or control character could begin a second command further on")
+        }
         Format::Python => quoted(text, out, |ch, out| write!(out, "\\x{:02x}", u32::from(ch))),
         Format::Junos => junos(text, out),
         Format::Shell => shell(text, out),
@@ -239,9 +242,8 @@ fn junos(text: &str, out: &mut String) -> Result<(), &'static str> {
 }
 
 fn shell(text: &str, out: &mut String) -> Result<(), &'static str> {
-    let bad = |ch: char| ch.is_control() && !matches!(ch, '\n' | '\t');
-    if text.chars().any(bad) {
-        return Err("a shell word cannot hold a control character");
+    if !is_pem(text) && text.chars().any(breaks) {
+        return Err("a line break or control character could begin a second command further on");
     }
     out.push('\'');
     for ch in text.chars() {
@@ -305,22 +307,30 @@ mod tests {
             "a\"\\\n\u{1}ä",
             Some("\"a\\\"\\\\\\n\\u0001ä\""),
         );
-        check(Format::Python, "a'\"\r\u{7f}", Some("\"a'\\\"\\r\\x7f\""));
-        check(Format::Shell, "$(x)`'\n", Some("'$(x)`'\\''\n'"));
+        check(Format::Python, "a'\"\\", Some("\"a'\\\"\\\\\""));
+        check(Format::Shell, "$(x)`'y", Some("'$(x)`'\\''y'"));
         check(Format::Junos, "ge-0/0/1", Some("ge-0/0/1"));
         check(Format::Junos, "a; b\"", Some("\"a; b\\\"\""));
         check(Format::Junos, "", Some("\"\""));
         check(Format::Text, "a b", Some("a b"));
         let pem = "-----BEGIN CERTIFICATE-----\nAAAA+/=\n-----END CERTIFICATE-----\n";
         check(Format::Text, pem, Some(pem));
+        check(Format::Shell, pem, Some(&format!("'{pem}'")));
         check(Format::Text, &pem.replace("AAAA", "a: b"), None);
-        let line_formats = [Format::Ini, Format::Ios, Format::Text, Format::Junos];
+        let line_formats = [
+            Format::Ini,
+            Format::Ios,
+            Format::Text,
+            Format::Junos,
+            Format::Shell,
+            Format::Python,
+        ];
         for format in line_formats {
             for bad in ["a\nb", "a\rb", "a\0b", "a\u{1b}b", "a\u{85}b", "a\u{2028}b"] {
                 check(format, bad, None);
             }
         }
-        for format in [Format::Xml, Format::Shell, Format::Json, Format::Python] {
+        for format in [Format::Xml, Format::Json] {
             check(format, "a\0b", None);
         }
     }

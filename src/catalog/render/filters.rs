@@ -8,8 +8,8 @@ use super::escape::{self, Unfit};
 use crate::catalog::manifest::Format;
 
 /// Filters that widen a text or a list by a number, print whole values, or mark a text as safe.
-const TAKEN_OUT: [&str; 8] = [
-    "batch", "e", "escape", "format", "indent", "pprint", "safe", "slice",
+const TAKEN_OUT: [&str; 10] = [
+    "batch", "chain", "e", "escape", "format", "indent", "pprint", "safe", "slice", "zip",
 ];
 
 /// Functions that show the engine's insides, or lists of any length.

@@ -3,6 +3,7 @@
 mod context;
 pub(crate) mod escape;
 mod filters;
+mod growth;
 mod reads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,8 @@ use super::manifest::{Artefact, ArtefactScope, Family, Format};
 use super::vocabulary::Vocabulary;
 use crate::model::access::{Class, Grant};
 
-/// One step, or 64 octets that are made, cost one unit: 32 MB at most.
-const FUEL: u64 = 500_000;
+/// One step, or 64 octets that are made, cost one unit: 16 MB at most.
+const FUEL: u64 = 250_000;
 /// The largest file that a template makes, in octets.
 pub const MOST: usize = 4 << 20;
 /// The largest template, in octets.
@@ -31,7 +32,8 @@ const DEPTH: usize = 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Which {
     Normal,
-    /// Public values only.
+    /// What is given while the grant is too low for the file itself. A stranger's has grant
+    /// `PUBLIC`.
     Bootstrap,
 }
 
@@ -67,6 +69,7 @@ pub enum RenderError {
 /// The templates of one family, one environment for each format that it has.
 #[derive(Debug)]
 pub(crate) struct Templates {
+    naming: Naming,
     environments: BTreeMap<Format, Environment<'static>>,
     /// Full names by artefact and kind of template.
     entries: BTreeMap<(String, Which), Entry>,
@@ -81,6 +84,14 @@ struct Entry {
     files: BTreeSet<String>,
 }
 
+/// Whether an error names what was not defined. The engine then keeps the values around it with the
+/// error: right for a sample, never for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    Line,
+    Name,
+}
+
 /// Sources by their name within the vendor, as `family/file.j2`.
 pub(crate) type Sources = BTreeMap<String, String>;
 
@@ -91,9 +102,11 @@ impl Templates {
         family: &Family,
         sources: &Sources,
         vocabulary: &Vocabulary,
+        naming: Naming,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut templates = Self {
+            naming,
             environments: BTreeMap::new(),
             entries: BTreeMap::new(),
         };
@@ -125,10 +138,11 @@ impl Templates {
         problems: &mut Vec<Problem>,
     ) {
         let files = reads::files(&name, sources);
+        let naming = self.naming;
         let environment = self
             .environments
             .entry(artefact.format)
-            .or_insert_with(|| environment(artefact.format, sources));
+            .or_insert_with(|| environment(artefact.format, sources, naming));
         let mut sound = true;
         for file in &files {
             let source = sources.get(file).map(String::as_str).unwrap_or_default();
@@ -139,6 +153,9 @@ impl Templates {
                 ))
             } else if environment.get_template(file).is_ok() {
                 None
+            } else if let Some(line) = growth::unbounded_sum(source) {
+                let what = "`+` could join lists without end; one side must be a literal";
+                Some((Some(line), what.to_owned()))
             } else {
                 let added = environment.add_template_owned(file.clone(), source.to_owned());
                 added.err().map(|error| (error.line(), said(&error)))
@@ -209,7 +226,7 @@ impl Templates {
         };
         let named = |error: minijinja::Error| told(&family.vendor, &error, inputs);
         let template = environment.get_template(&entry.name).map_err(named)?;
-        let grant = granted(artefact.scope, which, inputs.grant);
+        let grant = granted(artefact.scope, inputs.grant);
         let context = context::build(family, vocabulary, inputs, grant);
         let mut bounded = Bounded(Zeroizing::new(Vec::with_capacity(8 << 10)));
         let done = template.render_captured_to(context, &mut bounded);
@@ -218,15 +235,14 @@ impl Templates {
     }
 }
 
-/// What holds in this file: a bootstrap is public, a family's file holds site values at most.
-fn granted(scope: ArtefactScope, which: Which, grant: Grant) -> Grant {
-    match (which, scope) {
-        (Which::Bootstrap, _) => Grant::PUBLIC,
-        (Which::Normal, ArtefactScope::Family) => Grant {
+/// What holds in this file: a family's file holds site values at most.
+fn granted(scope: ArtefactScope, grant: Grant) -> Grant {
+    match scope {
+        ArtefactScope::Family => Grant {
             site: grant.site,
             ..Grant::PUBLIC
         },
-        (Which::Normal, ArtefactScope::Unit) => grant,
+        ArtefactScope::Unit => grant,
     }
 }
 
@@ -248,7 +264,7 @@ fn full_name(family: &str, said: &str, sources: &Sources) -> Option<String> {
         .find(|name| sources.contains_key(name))
 }
 
-fn environment(format: Format, sources: &Sources) -> Environment<'static> {
+fn environment(format: Format, sources: &Sources, naming: Naming) -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
@@ -259,7 +275,7 @@ fn environment(format: Format, sources: &Sources) -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     environment.set_auto_reload(false);
-    environment.set_debug(false);
+    environment.set_debug(naming == Naming::Name);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(DEPTH);
