@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::manifest::{Artefact, ArtefactScope, Family, Vendor};
+use super::manifest::{Artefact, ArtefactScope, Family, Format, Vendor};
 use super::render::{Naming, RenderError, Templates, Which};
 use super::reparse::{self, Parsed};
 use super::revision::sources;
@@ -43,7 +43,9 @@ pub(crate) fn all(
                     vocabulary,
                     problems: &mut found,
                 };
-                proof.pin();
+                if proof.problems.is_empty() {
+                    proof.pin();
+                }
                 proof.family(files);
                 for problem in found {
                     if !problems.contains(&problem) {
@@ -137,7 +139,9 @@ impl Proof<'_> {
             for which in [Which::Normal, Which::Bootstrap] {
                 self.attack(artefact, which, &sample);
             }
-            if family.absent.keeps && artefact.scope == ArtefactScope::Unit {
+            // Lines by number are no keys that a unit could keep.
+            let keyed = artefact.format != Format::Text && artefact.scope == ArtefactScope::Unit;
+            if family.absent.keeps && keyed {
                 self.subsets(artefact, &made);
             }
         }

@@ -12,18 +12,28 @@ const TAKEN_OUT: [&str; 10] = [
     "batch", "chain", "e", "escape", "format", "indent", "pprint", "safe", "slice", "zip",
 ];
 
-/// Functions that show the engine's insides, or lists of any length.
-const NO_FUNCTIONS: [&str; 2] = ["debug", "range"];
+/// The longest list of numbers.
+const LONGEST: i64 = 1000;
 
 pub(super) fn set(environment: &mut Environment<'_>, format: Format) {
     for name in TAKEN_OUT {
         environment.remove_filter(name);
     }
-    for name in NO_FUNCTIONS {
-        environment.remove_global(name);
-    }
+    // It shows every value.
+    environment.remove_global("debug");
+    environment.add_function("range", range);
     environment.add_filter("rest", move |text: Value| rest(format, &text));
     environment.add_filter("pem", |text: Value| pem(&text));
+}
+
+/// Whole numbers: `range(END)` from 0, or `range(BEGIN, END)`, without the end.
+fn range(first: i64, end: Option<i64>) -> Result<Value, Error> {
+    let (begin, end) = end.map_or((0, first), |end| (first, end));
+    if end.saturating_sub(begin) > LONGEST {
+        let what = "a range has 1000 numbers at most";
+        return Err(Error::new(ErrorKind::InvalidOperation, what));
+    }
+    Ok((begin..end).map(Value::from).collect())
 }
 
 /// The rest of a line: in a command line the one place where a value may hold blanks.
