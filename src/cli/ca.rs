@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use http::Method;
 use serde_json::{Value, json};
 
-use super::client::Call;
+use super::client::{Api, Call};
 use super::exit::{Exit, Fail};
 use super::globals::{DONE, Globals, read_file};
 
@@ -74,8 +75,8 @@ impl Ca {
             } => {
                 let pem = String::from_utf8(read_file(&file)?)
                     .map_err(|_| Fail::usage("pem-invalid", "the file is not PEM"))?;
-                let body = json!({"vendor": vendor, "pem": pem, "fingerprint": fingerprint});
-                let anchor = session.post(&Call::to(&["ca", "trust"]), Some(&body))?;
+                let work = async |api: &Api| trust(api, &vendor, &pem, &fingerprint).await;
+                let anchor = session.wait(work)?;
                 out.record(
                     &anchor,
                     &[
@@ -89,4 +90,16 @@ impl Ca {
         }
         DONE
     }
+}
+
+/// Gives the server an anchor for a vendor; what it took.
+pub(super) async fn trust(
+    api: &Api,
+    vendor: &str,
+    pem: &str,
+    fingerprint: &str,
+) -> Result<Value, Fail> {
+    let body = json!({"vendor": vendor, "pem": pem, "fingerprint": fingerprint});
+    api.send(Method::POST, &Call::to(&["ca", "trust"]), Some(&body))
+        .await
 }

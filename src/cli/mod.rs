@@ -10,6 +10,7 @@ mod ca;
 mod check;
 pub mod client;
 pub mod clock;
+mod demo;
 mod device;
 pub mod exit;
 mod explain;
@@ -71,6 +72,9 @@ enum Verb {
     /// Write a configuration and a systemd unit: asks, or takes flags
     #[command(hide = !SERVER)]
     Init(init::Init),
+    /// A server in a temporary folder, and units that boot through it
+    #[command(hide = !SERVER)]
+    Demo(demo::Demo),
     /// Run the server
     #[command(hide = !SERVER)]
     Serve(serve::Serve),
@@ -157,6 +161,7 @@ impl Verb {
     fn run(self, globals: &Globals) -> Result<Exit, Fail> {
         match self {
             Self::Init(verb) => verb.run(globals),
+            Self::Demo(verb) => verb.run(globals),
             Self::Serve(verb) => verb.run(globals),
             Self::Explain(verb) => verb.run(globals),
             Self::Doctor(verb) => verb.run(globals),
