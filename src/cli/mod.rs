@@ -40,7 +40,7 @@ mod waiver;
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::exit::{Exit, Fail};
 use self::globals::Globals;
@@ -63,71 +63,52 @@ pub struct Line {
     verb: Verb,
 }
 
-/// Whether `serve` is in this version. Until it is, verbs that need a server are neither in the
-/// help nor do they work.
-const SERVER: bool = false;
+/// Verbs whose part of the API is not in this version: neither in the help nor do they work.
+const HIDDEN: [&str; 5] = ["backup", "doctor", "import", "render", "status"];
 
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Write a configuration and a systemd unit: asks, or takes flags
-    #[command(hide = !SERVER)]
     Init(init::Init),
     /// A server in a temporary folder, and units that boot through it
-    #[command(hide = !SERVER)]
     Demo(demo::Demo),
     /// Run the server
-    #[command(hide = !SERVER)]
     Serve(serve::Serve),
     /// What the server makes of requests, and why: JSON lines in, JSON lines out
     Explain(explain::Explain),
     /// What is wrong, and how to mend it
-    #[command(hide = !SERVER)]
     Doctor(health::Doctor),
     /// One screen of how things stand; exit 1 if something is red
-    #[command(hide = !SERVER)]
     Status(health::Status),
     /// Configuration, profiles and certificates: every problem with file and line
     Check(check::Check),
     /// Read an inventory: plan, then commit
-    #[command(hide = !SERVER)]
     Import(import::Import),
     /// The inventory's units
-    #[command(hide = !SERVER)]
     Device(device::Device),
     /// Places with prefixes and a clock
-    #[command(hide = !SERVER)]
     Site(site::Site),
     /// Groups of units
-    #[command(hide = !SERVER)]
     Group(group::Group),
     /// Variables of everything in a scope
-    #[command(hide = !SERVER)]
     Var(vars::Var),
     /// Models that may have credentials over plain transports
-    #[command(hide = !SERVER)]
     Waiver(waiver::Waiver),
     /// Call servers that units register at
-    #[command(hide = !SERVER)]
     Pbx(pbx::Pbx),
     /// What a device would get, file by file
-    #[command(hide = !SERVER)]
     Render(render::Render),
     /// Steps that units took, and their totals
-    #[command(hide = !SERVER)]
     Activation(activation::Activation),
     /// Units that asked and are not in the inventory
-    #[command(hide = !SERVER)]
     Quarantine(quarantine::Quarantine),
     /// What a person must look at
-    #[command(hide = !SERVER)]
     Alert(alert::Alert),
     /// Vendor folders, revisions and what they change
     Profile(profile::Profile),
     /// Certificates and the vendors' anchors
-    #[command(hide = !SERVER)]
     Ca(ca::Ca),
     /// Write everything that the server knows into one file
-    #[command(hide = !SERVER)]
     Backup(backup::Backup),
     /// Bring a backup back into the data folder of a stopped server
     Restore(store::Restore),
@@ -142,8 +123,18 @@ enum Verb {
 /// Runs one command line and says how it ended. Prints what there is to print.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     let words: Vec<OsString> = words.into_iter().collect();
-    let line = match Line::try_parse_from(&words) {
-        Ok(line) => line,
+    let read = grammar().try_get_matches_from(&words);
+    let read = read.and_then(|found| {
+        let hidden = found.subcommand_name().filter(|name| HIDDEN.contains(name));
+        let hidden = hidden.map(str::to_owned);
+        Line::from_arg_matches(&found).map(|line| (line, hidden))
+    });
+    let line = match read {
+        Ok((line, None)) => line,
+        Ok((_, Some(name))) => {
+            out::failure(&Fail::not_built(format!("`dialtone {name}`")));
+            return Exit::Usage;
+        }
         Err(error) => return misread(&words, &error),
     };
     match line.verb.run(&line.globals) {
@@ -211,5 +202,9 @@ fn misread(words: &[OsString], error: &clap::Error) -> Exit {
 
 /// The command line's grammar, for completions, the manual and the test of the docs.
 pub fn grammar() -> clap::Command {
-    Line::command()
+    let hidden = |verb: clap::Command| {
+        let name = verb.get_name().to_owned();
+        verb.hide(HIDDEN.contains(&name.as_str()))
+    };
+    Line::command().mut_subcommands(hidden)
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::SERVER;
 use super::client::Call;
 use super::device::put;
 use super::exit::{Exit, Fail};
@@ -39,13 +38,10 @@ enum Verb {
         profiles: Vec<PathBuf>,
     },
     /// Make the draft what devices get
-    #[command(hide = !SERVER)]
     Publish(Publish),
     /// Revisions, newest first
-    #[command(hide = !SERVER)]
     History(Which),
     /// What devices would get otherwise
-    #[command(hide = !SERVER)]
     Diff(Diff),
 }
 
@@ -101,7 +97,7 @@ impl Profile {
             Verb::List {
                 coverage: false,
                 profiles,
-            } if !SERVER || !profiles.is_empty() => families(globals.out(), &profiles),
+            } if !profiles.is_empty() => families(globals.out(), &profiles),
             verb @ (Verb::List { .. } | Verb::Publish(_) | Verb::History(_) | Verb::Diff(_)) => {
                 verb.ask(&globals.session()?)
             }

@@ -139,11 +139,13 @@ fn a_server_over_tcp_is_not_built() {
 }
 
 #[test]
-fn verbs_that_need_a_server_are_not_built_while_it_is_not() {
+fn a_verb_without_a_server_says_how_to_start_one() {
     let output = dialtone(&["device", "list", "--json"]);
-    assert_eq!(code(&output), 2);
+    assert_eq!(code(&output), 1);
     assert!(output.stdout.is_empty());
-    assert!(stderr(&output).contains("not-built"), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.contains("no server answers"), "{told}");
+    assert!(told.contains("dialtone serve"), "{told}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod api_profiles;
 mod cli;
 mod cli_store;
 mod decide;
+mod demo;
 mod device_plane;
 mod explain;
 mod http;

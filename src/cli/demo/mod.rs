@@ -206,7 +206,8 @@ async fn boot(
             (Some(ca), Some(vendor)) => ca.issue(&vendor, unit)?,
             (Some(_) | None, Some(_) | None) => None,
         };
-        let (unit, pointer, api) = (unit.clone(), pointer.clone(), api.clone());
+        let pointer = format!("{pointer}{}", unit.kind.pointer);
+        let (unit, api) = (unit.clone(), api.clone());
         let places = Arc::clone(&places);
         at_work.spawn(async move {
             let _place = places.acquire_owned().await;

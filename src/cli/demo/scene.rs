@@ -35,6 +35,9 @@ pub(super) struct Kind {
     pub(super) model: String,
     /// Its `boot.toml`, by folders.
     pub(super) conduct: String,
+    /// What it is pointed at, below the base.
+    #[serde(default)]
+    pub(super) pointer: String,
     /// Its maker's part of the MAC.
     mac: String,
     /// Its serial begins so; empty: it has none.

@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use super::caps::Caps;
 use super::folders::{self, CertFiles};
 use super::names::{self, Addresses};
-use crate::admin::{self, settings};
+use crate::admin::{self, profile, settings};
 use crate::catalog::{Catalog, Problem, Severity};
 use crate::config::{self, Config};
 use crate::hub::Hub;
@@ -156,6 +156,26 @@ impl Live {
             .collect()
     }
 
+    /// Makes the drafts what devices get, where the configuration says so.
+    pub(super) async fn publish(&self) {
+        if !self.config().auto_publish {
+            return;
+        }
+        match profile::auto_publish(&self.hub).await {
+            Ok(done) => {
+                for one in done {
+                    let (vendor, family, profile) = &one.kind;
+                    let (to, devices) = (one.to, one.devices);
+                    tracing::info!(vendor, family, profile, %to, devices, "published");
+                }
+            }
+            Err(problem) => {
+                let problem = said(&problem);
+                tracing::error!(%problem, "nothing was published");
+            }
+        }
+    }
+
     /// Follows what people changed in the store: certificate names, anchors, caps.
     pub(super) async fn follow(&self) {
         self.notice_anchors();
@@ -227,6 +247,7 @@ impl Live {
         self.tls.show_files(fresh.tls);
         self.trust_these(fresh.certs);
         self.follow().await;
+        self.publish().await;
         Ok(notes)
     }
 

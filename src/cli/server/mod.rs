@@ -248,6 +248,7 @@ async fn launch<D: Door>(
         reread,
     ));
     live.follow().await;
+    live.publish().await;
     let stop = Stop::default();
     let mut tasks = JoinSet::new();
     let people = tasks::people(&live, &stop);
