@@ -96,7 +96,7 @@ impl Service {
         let selected = select(facts, &claims, &known, &catalog);
         let refusal = refusal_of(&selected, claims.vendor.is_some());
         let bases = inner.hub.bases.load_full();
-        let anchored = inner.hub.anchored.load_full();
+        let anchored = snapshot.anchored(&inner.hub);
         let Some(fresh) = (inner.hub.random)() else {
             return Ok(Answer::Refuse(refusal));
         };

@@ -61,6 +61,18 @@ impl Snapshots {
 }
 
 impl Snapshot {
+    /// Vendors with an anchor: those that the listeners loaded, and those that a person gave since.
+    pub(super) fn anchored(&self, hub: &Hub) -> Arc<BTreeSet<String>> {
+        let loaded = hub.anchored.load_full();
+        let given = self.settings.anchors.iter().map(|(vendor, _)| vendor);
+        if given.clone().all(|vendor| loaded.contains(vendor)) {
+            return loaded;
+        }
+        let mut all = BTreeSet::clone(&loaded);
+        all.extend(given.cloned());
+        Arc::new(all)
+    }
+
     /// The world at one moment. `fresh` names a boot, should one begin.
     pub(super) fn world<'a>(
         &'a self,

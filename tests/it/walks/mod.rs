@@ -1,6 +1,7 @@
 //! The walks of trust.md section 8: a whole server, simulated units that trust only what the
 //! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP.
 
+mod certificate;
 mod desk_phone;
 mod plain_phone;
 mod scene;

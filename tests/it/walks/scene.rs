@@ -70,23 +70,41 @@ impl Default for Listed<'_> {
 impl Scene {
     /// A server whose site corroborates by lease.
     pub(super) async fn by_lease() -> Self {
-        Self::new("").await
+        Self::new("", &[]).await
+    }
+
+    /// The same with files of a folder that stands before the built-in profiles.
+    pub(super) async fn with_profiles(files: &[(&str, String)]) -> Self {
+        Self::new("", files).await
     }
 
     /// A server whose site corroborates by prefix.
     pub(super) async fn by_prefix() -> Self {
-        Self::new("corroborate = \"prefix\"").await
+        Self::new("corroborate = \"prefix\"", &[]).await
     }
 
-    async fn new(corroborate: &str) -> Self {
+    async fn new(corroborate: &str, files: &[(&str, String)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let profiles = folder.path().join("profiles");
+        std::fs::create_dir(&profiles).unwrap();
+        for (name, text) in files {
+            let file = profiles.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let site = SITE.replace("CORROBORATE", corroborate);
+        let more = format!(
+            "profiles = [{:?}, \"builtin:\"]\n{site}",
+            profiles.display().to_string()
+        );
         let mut made = None;
-        let more = SITE.replace("CORROBORATE", corroborate);
-        let server = Server::start_with(&more, |hub| {
+        let door = |hub: &Arc<Hub>| {
             let service = Service::new(Arc::clone(hub));
             made = Some(service.clone());
             service
-        })
-        .await;
+        };
+        let server = Server::start_in(folder, TestClock::new(), &more, door).await;
+        let server = server.unwrap();
         let scene = Self {
             server,
             service: made.expect("the door was asked for"),
@@ -123,7 +141,8 @@ impl Scene {
         self.write(writes).await;
     }
 
-    async fn publish(&self) {
+    /// Puts the folders' drafts in force, as a reload does.
+    pub(super) async fn publish(&self) {
         let catalog = self.hub().catalog.load_full();
         let mut writes = Vec::new();
         for vendor in catalog.vendors.values() {
@@ -354,10 +373,16 @@ impl Scene {
 
     /// A factory unit at an address of its own, pointed at our plain address by DHCP.
     pub(super) fn unit(&self, family: &str, mac: &str, ip: &str) -> Unit {
+        self.unit_in(family, mac, self.around(ip))
+    }
+
+    /// The same in other surroundings.
+    #[expect(clippy::unused_self, reason = "a unit stands in its scene")]
+    pub(super) fn unit_in(&self, family: &str, mac: &str, around: Surroundings) -> Unit {
         let conduct = conduct(family);
         let mut who = Identity::sample(&conduct).unwrap();
         who.mac = Mac::parse(mac).unwrap();
-        Unit::factory(conduct, who, self.around(ip)).unwrap()
+        Unit::factory(conduct, who, around).unwrap()
     }
 
     pub(super) fn around(&self, ip: &str) -> Surroundings {

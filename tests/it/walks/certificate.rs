@@ -1,0 +1,153 @@
+//! Walk 5: a phone with a factory certificate, the same without it, and one that many share.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dialtone::model::activation::State;
+use dialtone::model::event::AlertKind;
+use dialtone::model::identity::{Assurance, DeviceId};
+use dialtone::simulate::{ClientCertificate, Unit};
+use dialtone::store::Write;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::scene::{Listed, Scene};
+use crate::device_plane::foreign;
+use crate::tls::{TestCa, ca, pem_to_der, unit as names};
+
+const FAMILY: &str = "yealink/sip-t4-t5";
+const MAC: &str = "805ec0d57d72";
+const OTHER: &str = "805ec0d57d73";
+const IP: &str = "127.0.1.11";
+
+/// The phone's maker says that every unit of this model carries a certificate.
+async fn scene() -> (Scene, TestCa, DeviceId) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/yealink/vendor.toml");
+    let text = std::fs::read_to_string(root).unwrap();
+    let rule = "subject = { CN = \"{mac}\" }";
+    assert!(text.contains(rule));
+    let text = text
+        .replace(
+            rule,
+            &format!("{rule}\nshared = [{{ CN = \"generic\" }}]\nalways = [\"T46S\"]"),
+        )
+        .replace("issuer = { CN = \"Yealink Equipment Issuing CA\" }", "");
+    let scene = Scene::with_profiles(&[("yealink/vendor.toml", text)]).await;
+    let maker = ca("Maker's device CA");
+    let anchor = Write::PutAnchor {
+        vendor: "yealink".to_owned(),
+        der: pem_to_der(&maker.pem),
+    };
+    scene.write(vec![anchor]).await;
+    let id = scene.list(&Listed::default()).await;
+    (scene, maker, id)
+}
+
+fn certified(scene: &Scene, maker: &TestCa, name: &str) -> Arc<ClientCertificate> {
+    maker.sign(&names(name), scene.server.folder.path(), name);
+    let read = |end: &str| std::fs::read(scene.server.path(&format!("{name}.{end}"))).unwrap();
+    Arc::new(ClientCertificate {
+        chain: vec![CertificateDer::from_pem_slice(&read("pem")).unwrap()],
+        key: PrivateKeyDer::from_pem_slice(&read("key")).unwrap(),
+    })
+}
+
+fn phone(scene: &Scene, certificate: Option<Arc<ClientCertificate>>) -> Unit {
+    let mut around = scene.around(IP);
+    around.client_certificate = certificate;
+    around.public_roots = vec![scene.ca()];
+    around.pointer = Some(scene.server.https());
+    scene.unit_in(FAMILY, MAC, around)
+}
+
+#[tokio::test]
+async fn walk_5_l3_at_first_contact_without_any_lease() {
+    let (scene, maker, id) = scene().await;
+    let mut phone = phone(&scene, Some(certified(&scene, &maker, MAC)));
+    phone.boot_until_quiet(4).await;
+    let told = scene.told(id).await;
+    assert!(phone.account().is_some(), "{told:#?}");
+    assert!(
+        told.iter()
+            .any(|line| line.contains("request pass served") && line.ends_with("L3")),
+        "{told:#?}"
+    );
+    let device = scene.device(id).await;
+    assert_eq!(device.status.activation.state, State::Active);
+    assert_eq!(device.status.assurance, Assurance::L3);
+    assert!(scene.alerts(id).await.is_empty());
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn walk_5_the_same_mac_without_it_is_refused_and_alarmed() {
+    let (scene, maker, id) = scene().await;
+    scene.lease(IP, MAC).await;
+    let mut thief = phone(&scene, None);
+    thief.boot_until_quiet(4).await;
+    assert!(thief.account().is_none(), "{:#?}", scene.told(id).await);
+    assert_eq!(scene.alerts(id).await, [AlertKind::CertificateExpected]);
+    // The real one comes up all the same.
+    let mut real = phone(&scene, Some(certified(&scene, &maker, MAC)));
+    real.boot_until_quiet(4).await;
+    assert!(real.account().is_some(), "{:#?}", scene.told(id).await);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn walk_5_a_certificate_that_many_share_proves_nothing() {
+    let (scene, maker, id) = scene().await;
+    let mut phone = phone(&scene, Some(certified(&scene, &maker, "generic")));
+    phone.boot_until_quiet(4).await;
+    assert!(phone.account().is_none(), "{:#?}", scene.told(id).await);
+    // Nor does one of a CA that nobody vouches for.
+    let stranger = ca("Somebody's CA");
+    let mut phone = self::phone(&scene, Some(certified(&scene, &stranger, MAC)));
+    phone.boot_until_quiet(4).await;
+    assert!(phone.account().is_none(), "{:#?}", scene.told(id).await);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_one_phone_on_the_path_of_another_is_refused_and_alarmed() {
+    let (scene, maker, id) = scene().await;
+    let other = scene
+        .list(&Listed {
+            mac: Some(OTHER),
+            account: Some(("215", "s3cret-of-215")),
+            ..Listed::default()
+        })
+        .await;
+    certified(&scene, &maker, OTHER);
+    let file = |end: &str| {
+        scene
+            .server
+            .path(&format!("{OTHER}.{end}"))
+            .display()
+            .to_string()
+    };
+    let trust = scene.server.path("data/ca/ca.pem").display().to_string();
+    let url = format!("{}{MAC}.cfg", scene.server.https());
+    let (cert, key) = (file("pem"), file("key"));
+    let arguments = [
+        "-s",
+        "-o",
+        "/dev/stdout",
+        "-w",
+        "%{http_code}",
+        "--cacert",
+        &trust,
+        "--cert",
+        &cert,
+        "--key",
+        &key,
+        &url,
+    ];
+    let output = foreign("curl", &arguments).await;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.ends_with("404"), "{shown}");
+    for unit in [id, other] {
+        assert_eq!(scene.alerts(unit).await, [AlertKind::CertMacMismatch]);
+    }
+    scene.stop().await;
+}
