@@ -6,12 +6,12 @@ use std::sync::PoisonError;
 use jiff::{SignedDuration, Timestamp};
 
 use super::device::name_of;
-use super::{Admin, DeviceView, Page, Problem};
+use super::{Actor, Admin, DeviceView, Page, Problem};
 use crate::model::activation::{Check, Flag, State};
 use crate::model::device::{Config, Lifecycle};
 use crate::model::event::{Alert, Sighting};
 use crate::model::identity::DeviceId;
-use crate::store::{AuditEntry, CheckFilter};
+use crate::store::{AuditEntry, Batch, CheckFilter};
 
 /// Checks that are read at once.
 const STRETCH: usize = 1000;
@@ -210,6 +210,13 @@ impl Admin {
             });
         }
         Ok(named)
+    }
+
+    /// Notes that somebody takes everything with them.
+    pub async fn note_backup(&self, actor: &Actor) -> Result<(), Problem> {
+        let entry = self.audit(actor, "backup", "everything", "");
+        self.hub().store.commit(Batch::now(vec![entry])).await?;
+        Ok(())
     }
 
     /// The audit trail behind a number, oldest first.

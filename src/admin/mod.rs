@@ -14,6 +14,7 @@ mod device_act;
 mod device_fields;
 mod device_lines;
 pub mod error;
+pub mod health;
 mod lens;
 mod next_step;
 pub mod pbx;

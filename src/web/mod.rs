@@ -9,20 +9,27 @@ mod answer;
 mod ca;
 mod call;
 mod devices;
+mod events;
 mod failure;
 mod fields;
+mod health;
 mod listen;
+mod overview;
+mod page;
 mod places;
 mod probes;
 mod profiles;
 mod routes;
+mod stream;
 mod wire;
 mod wire_device;
+mod wire_health;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::listen::{bind_unix, serve_tcp, serve_unix};
@@ -51,6 +58,10 @@ pub struct State {
     admin: Admin,
     setup: Arc<Setup>,
     began: Timestamp,
+    /// What the pages show, kept for a moment: anybody may ask for it.
+    kept: Arc<overview::Kept>,
+    /// Places for streams of events.
+    streams: Arc<Semaphore>,
     /// Ends streams that would go on for ever.
     stop: CancellationToken,
 }
@@ -63,6 +74,8 @@ impl State {
             admin,
             setup: Arc::new(setup),
             began,
+            kept: Arc::default(),
+            streams: Arc::new(Semaphore::new(events::MOST)),
             stop,
         }
     }

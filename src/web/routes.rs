@@ -4,7 +4,7 @@ use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Failure;
-use super::{State, activity, ca, devices, places, probes, profiles};
+use super::{State, activity, ca, devices, events, health, page, places, probes, profiles};
 use crate::admin::{Code, Problem};
 
 /// Everything: for the socket of the verbs.
@@ -13,10 +13,11 @@ pub(crate) fn everything(state: State) -> Router {
         .merge(activity::routes())
         .merge(ca::routes())
         .merge(devices::routes())
+        .merge(events::routes())
+        .merge(health::routes())
         .merge(places::routes())
         .merge(profiles::routes());
-    Router::new()
-        .merge(probes::routes())
+    open()
         .nest("/api/v1", api)
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
@@ -25,11 +26,19 @@ pub(crate) fn everything(state: State) -> Router {
 
 /// What anybody may read: for TCP.
 pub(crate) fn pages(state: State) -> Router {
-    Router::new()
-        .merge(probes::routes())
+    open()
         .fallback(socket_only)
         .method_not_allowed_fallback(not_allowed)
         .with_state(state)
+}
+
+/// What both listeners answer: it changes nothing, and no secret is in it.
+fn open() -> Router<State> {
+    Router::new()
+        .merge(events::open_routes())
+        .merge(health::open_routes())
+        .merge(page::routes())
+        .merge(probes::routes())
 }
 
 /// For whoever may nothing.

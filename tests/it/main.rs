@@ -10,6 +10,7 @@
 mod api;
 mod api_activity;
 mod api_devices;
+mod api_health;
 mod api_places;
 mod api_profiles;
 mod cli;
