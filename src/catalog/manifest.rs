@@ -153,7 +153,7 @@ pub struct Family {
     pub dhcp: Vec<DhcpReply>,
     pub sip_pnp: Option<String>,
     pub report: Report,
-    pub push: BTreeMap<String, String>,
+    pub push: Push,
     pub firmware: Option<FirmwareRule>,
     pub unconfirmed: Vec<String>,
 }
@@ -462,6 +462,25 @@ pub enum ProofWay {
     Firmware,
     Registrar,
     Report,
+}
+
+/// How a unit is made to ask again.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// What makes it fetch its files.
+    pub refetch: Option<String>,
+    pub restart: Option<String>,
+    /// Best first.
+    pub by: Vec<PushWay>,
+}
+
+/// Who sends what makes a unit ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushWay {
+    /// We, to the address at which it registered or asked.
+    Contact,
+    /// Its call server.
+    Pbx,
 }
 
 /// How images are named.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::manifest::{Artefact, ArtefactScope, Family, Format, Vendor};
+use super::parse::reply;
+use super::problem::line_of;
 use super::render::{Naming, RenderError, Templates, Which};
 use super::reparse::{self, Parsed};
 use super::revision::sources;
@@ -12,7 +14,7 @@ use super::sample::{self, Case, Sample};
 use super::site_profile::SiteProfile;
 use super::vocabulary::Vocabulary;
 use super::{Files, Problem};
-use crate::model::access::Grant;
+use crate::model::access::{Class, Grant};
 
 /// Proves every family, also with every profile that has a template of its vendor.
 pub(crate) fn all(
@@ -47,6 +49,7 @@ pub(crate) fn all(
                     proof.pin();
                 }
                 proof.family(files);
+                proof.replies(files);
                 for problem in found {
                     if !problems.contains(&problem) {
                         problems.push(problem);
@@ -112,6 +115,41 @@ impl Proof<'_> {
                 let hint = "include it under grant.credential, or write pin = false";
                 self.told(&file, None, what, hint);
             }
+        }
+    }
+
+    /// Replies and pointers name variables that there are, and that a stranger or its site may see.
+    fn replies(&mut self, files: &Files) {
+        let family = self.family;
+        let pnp = family.sip_pnp.as_deref();
+        let mut names = reply::variables(None, pnp);
+        for block in &family.dhcp {
+            names.extend(reply::variables(Some(block), None));
+        }
+        let file = format!("{}/{}/family.toml", family.vendor, family.id);
+        for name in names {
+            let variable = self.vocabulary.0.get(&name);
+            let told = match variable.map(|variable| variable.class) {
+                Some(Class::Public | Class::Site) => continue,
+                Some(Class::Credential | Class::Key) => (
+                    format!("{name} is a secret, and a reply is seen by everybody"),
+                    "use a public or site value".to_owned(),
+                ),
+                None => (
+                    format!("there is no variable {name}"),
+                    match self.vocabulary.nearest(&name) {
+                        Some(near) => format!("did you mean {near}?"),
+                        None => "profiles/schema.toml lists the variables".to_owned(),
+                    },
+                ),
+            };
+            let text = files
+                .0
+                .get(&file)
+                .map(|bytes| String::from_utf8_lossy(bytes));
+            let line = text.and_then(|text| line_of(&text, &format!("{{{name}}}")));
+            self.problems
+                .push(Problem::error(&file, line, told.0, &told.1));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::raw;
+use super::{raw, reply};
 use crate::catalog::manifest::{
     Absent, After, Artefact, ArtefactKind, ArtefactScope, Asks, Bootstrap, BootstrapNext, ByModel,
     Capacity, Condition, Expansion, Family, Format, HttpRefusal, ProofWay, Reach, Refusal, Report,
@@ -18,21 +18,27 @@ use crate::model::access::Class;
 use crate::model::identity::{Assurance, Channel};
 
 /// One manifest under way: where it is, and what is wrong in it so far.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     file: String,
     text: String,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, needle: &str, what: String, hint: &str) {
+    pub(super) fn wrong(&mut self, needle: &str, what: String, hint: &str) {
         let line = line_of(&self.text, needle);
         self.problems
             .push(Problem::error(&self.file, line, what, hint));
     }
 
     /// One of a closed list of words.
-    fn word<T: Copy>(&mut self, key: &str, said: &str, words: &[(&str, T)], default: T) -> T {
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        said: &str,
+        words: &[(&str, T)],
+        default: T,
+    ) -> T {
         match words.iter().find(|(word, _)| *word == said) {
             Some((_, value)) => *value,
             None => {
@@ -249,9 +255,13 @@ pub(super) fn resolve(
         id: id.to_owned(),
         label: raw.label,
         reach,
+        dhcp: reply::dhcp(&mut reader, raw.dhcp, &artefacts, &raw.models, names),
+        sip_pnp: reply::sip_pnp(&mut reader, raw.sip_pnp, &artefacts, names),
+        firmware: reply::firmware(&mut reader, raw.firmware, &artefacts, names),
+        push: reply::push(&mut reader, raw.push),
         models: raw.models,
         aliases: raw.aliases,
-        firmware_range: raw.firmware_range,
+        firmware_range: reply::firmware_range(&mut reader, raw.firmware_range),
         asks,
         mac_offset: reader.by_model(raw.mac_offset, |_, offset| offset),
         capacity: Capacity {
@@ -275,15 +285,7 @@ pub(super) fn resolve(
         refusal,
         bootstrap: raw.bootstrap.map(|raw| bootstrap(&mut reader, raw)),
         artefacts,
-        dhcp: Vec::new(),
-        sip_pnp: None,
         report: report(&mut reader, raw.report),
-        push: raw
-            .push
-            .into_iter()
-            .map(|(key, value)| (key, value.to_string()))
-            .collect(),
-        firmware: None,
         unconfirmed: raw.unconfirmed.keys,
     };
     (family, rules)
@@ -357,7 +359,7 @@ fn artefact(
         refusal: raw.refusal.map(|raw| reader.refusal(&raw, refusal)),
         applies_by_restart: reader.word("applies", &raw.applies, &applies, false),
         version_field: Some(raw.version_field).filter(|field| !field.is_empty()),
-        filters: Vec::new(),
+        filters: reply::filters(reader, &raw.filters),
         common: raw.common,
         reads: Class::Public,
         at,

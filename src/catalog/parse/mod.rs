@@ -3,6 +3,7 @@
 mod family;
 mod option;
 mod raw;
+pub(crate) mod reply;
 mod vendor;
 
 use std::collections::BTreeMap;

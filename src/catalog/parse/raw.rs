@@ -125,7 +125,11 @@ pub(super) struct Family {
     #[serde(default)]
     pub(super) report: Report,
     #[serde(default)]
-    pub(super) push: BTreeMap<String, toml::Value>,
+    pub(super) push: Push,
+    #[serde(default)]
+    pub(super) dhcp: Vec<Dhcp>,
+    pub(super) sip_pnp: Option<SipPnp>,
+    pub(super) firmware: Option<Firmware>,
     #[serde(default)]
     pub(super) unconfirmed: Unconfirmed,
 }
@@ -220,6 +224,8 @@ pub(super) struct Artefact {
     #[serde(default)]
     pub(super) version_field: String,
     #[serde(default)]
+    pub(super) filters: Vec<String>,
+    #[serde(default)]
     pub(super) common: bool,
 }
 
@@ -236,4 +242,41 @@ pub(super) struct Report {
     pub(super) proof: Vec<String>,
     #[serde(default)]
     pub(super) stall_after: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Push {
+    pub(super) refetch: Option<String>,
+    pub(super) restart: Option<String>,
+    #[serde(default)]
+    pub(super) by: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dhcp {
+    #[serde(default)]
+    pub(super) when: BTreeMap<String, toml::Value>,
+    #[serde(default)]
+    pub(super) options: BTreeMap<String, toml::Value>,
+    #[serde(default)]
+    pub(super) echo: Vec<u8>,
+    #[serde(default)]
+    pub(super) siaddr: String,
+    #[serde(default)]
+    pub(super) file: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SipPnp {
+    pub(super) url: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Firmware {
+    pub(super) told_by: String,
+    pub(super) name: String,
 }
