@@ -146,12 +146,12 @@ fn encoded(value: &Value) -> Result<OptionValue, String> {
     let (Some((word, held)), None) = (words.next(), words.next()) else {
         return Err("an option has one encoding".to_owned());
     };
-    let text = || held.as_str().ok_or(format!("`{word}` is a text"));
+    let text = || held.as_str().ok_or_else(|| format!("`{word}` is a text"));
     let number = |most: i64| {
         let number = held
             .as_integer()
             .filter(|number| (0..=most).contains(number));
-        number.ok_or(format!("`{word}` is a number up to {most}"))
+        number.ok_or_else(|| format!("`{word}` is a number up to {most}"))
     };
     let texts = || {
         let items = held.as_array().map(|items| {
@@ -160,7 +160,7 @@ fn encoded(value: &Value) -> Result<OptionValue, String> {
         });
         items
             .flatten()
-            .ok_or(format!("`{word}` is a list of texts"))
+            .ok_or_else(|| format!("`{word}` is a list of texts"))
     };
     let odd = |_| format!("`{word}` is out of its range");
     let read = match word.as_str() {

@@ -33,7 +33,7 @@ const DEPTH: usize = 60;
 pub enum Which {
     Normal,
     /// What is given while the grant is too low for the file itself. A stranger's has grant
-    /// `PUBLIC`.
+    /// `PUBLIC`; a unit that waits for a person's word may have its token in it.
     Bootstrap,
 }
 

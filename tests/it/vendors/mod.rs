@@ -362,13 +362,12 @@ impl Case {
                     let text = self.render(&artefact.id, which, grant, false);
                     let text =
                         text.unwrap_or_else(|error| panic!("{} {rung}: {error}", artefact.id));
-                    let allowed = match (which, artefact.scope) {
-                        (Which::Bootstrap, _) => Grant::PUBLIC,
-                        (Which::Normal, ArtefactScope::Family) => Grant {
+                    let allowed = match artefact.scope {
+                        ArtefactScope::Family => Grant {
                             site: grant.site,
                             ..Grant::PUBLIC
                         },
-                        (Which::Normal, ArtefactScope::Unit) => grant,
+                        ArtefactScope::Unit => grant,
                     };
                     for (class, secret) in &canaries {
                         let id = &artefact.id;
