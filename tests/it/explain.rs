@@ -160,7 +160,7 @@ fn a_line_that_cannot_be_read_is_an_error_in_its_place() {
 
 #[test]
 fn verbs_that_are_not_built_say_so() {
-    for verb in ["redirect"] {
+    for verb in ["firmware", "redirect"] {
         let done = Command::new(env!("CARGO_BIN_EXE_dialtone"))
             .arg(verb)
             .output()
