@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::revisions::Open;
 use super::{Admin, Problem, next_step};
 use crate::catalog::Catalog;
 use crate::catalog::manifest::{Family, Vendor};
 use crate::catalog::site_profile::{DEFAULT, SiteProfile};
+use crate::engine::known::{ProfileKey, PublishedAt};
 use crate::engine::outlook::{self, Around, Block};
 use crate::engine::resolve::{self, Values};
 use crate::hub::Bases;
@@ -29,7 +31,10 @@ pub struct Lens {
     pub bases: Arc<Bases>,
     pub now: Timestamp,
     /// By vendor, family and profile, the revision in force.
-    open: BTreeMap<(String, String, String), Arc<Open>>,
+    pub(crate) open: BTreeMap<(String, String, String), Arc<Open>>,
+    /// None: what they decide is no question of this door.
+    pub(crate) zones: BTreeMap<String, TimeZone>,
+    pub(crate) kinds: BTreeMap<ProfileKey, PublishedAt>,
     /// MACs with a lease, as numbers.
     macs: BTreeSet<u64>,
     serials: BTreeSet<Serial>,
@@ -68,6 +73,8 @@ impl Admin {
             catalog: hub.catalog.load_full(),
             settings,
             open,
+            zones: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             anchored: hub.anchored.load_full(),
             bases: hub.bases.load_full(),
             now,

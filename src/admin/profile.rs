@@ -35,7 +35,7 @@ pub struct Which {
 }
 
 impl Which {
-    fn takes(&self, kind: &Kind) -> bool {
+    pub(crate) fn takes(&self, kind: &Kind) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)
         };

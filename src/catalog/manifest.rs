@@ -404,6 +404,22 @@ pub enum Format {
     Xml,
 }
 
+impl Format {
+    /// The manifest's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ini => "ini",
+            Self::Ios => "ios",
+            Self::Json => "json",
+            Self::Junos => "junos",
+            Self::Python => "python",
+            Self::Shell => "shell",
+            Self::Text => "text",
+            Self::Xml => "xml",
+        }
+    }
+}
+
 /// What is done to the bytes after rendering: a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {

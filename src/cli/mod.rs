@@ -64,7 +64,7 @@ pub struct Line {
 }
 
 /// Verbs whose part of the API is not in this version: neither in the help nor do they work.
-const HIDDEN: [&str; 5] = ["backup", "doctor", "import", "render", "status"];
+const HIDDEN: [&str; 1] = ["import"];
 
 #[derive(Subcommand, Debug)]
 enum Verb {

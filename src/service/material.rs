@@ -22,7 +22,7 @@ use crate::model::identity::Digest;
 use crate::model::profile::{Layer, Value};
 use crate::model::secret::Secret;
 use crate::model::site::Site;
-use crate::store::{Keys, Owner};
+use crate::store::{Keys, Owner, Settings};
 
 /// A rendered file.
 pub(super) struct Made {
@@ -268,17 +268,14 @@ async fn lines(
             }
             given.push(field);
         }
-        all.push(account(line, password, snapshot));
+        all.push(account(line, password, &snapshot.settings));
     }
     Ok(Ok(all))
 }
 
 /// A line with its call server: the one that it names, else its own registrar.
-fn account(line: &Line, password: Option<Secret>, snapshot: &Snapshot) -> AccountLine {
-    let pbx = line
-        .pbx
-        .as_ref()
-        .and_then(|name| snapshot.settings.pbxs.get(name));
+pub(crate) fn account(line: &Line, password: Option<Secret>, settings: &Settings) -> AccountLine {
+    let pbx = line.pbx.as_ref().and_then(|name| settings.pbxs.get(name));
     AccountLine {
         n: line.n,
         enabled: line.enabled,
@@ -300,7 +297,7 @@ fn account(line: &Line, password: Option<Secret>, snapshot: &Snapshot) -> Accoun
     }
 }
 
-fn function_key(key: &crate::model::device::Key) -> FunctionKey {
+pub(crate) fn function_key(key: &crate::model::device::Key) -> FunctionKey {
     FunctionKey {
         page: key.page.clone(),
         n: key.n,
@@ -312,7 +309,7 @@ fn function_key(key: &crate::model::device::Key) -> FunctionKey {
 }
 
 /// The bases of a site, without anything of a unit.
-fn public_urls(site: Option<&Site>, bases: &Bases) -> Urls {
+pub(crate) fn public_urls(site: Option<&Site>, bases: &Bases) -> Urls {
     let own = |of: fn(&Site) -> Option<&String>, base: &Option<String>| {
         let own = site.and_then(of);
         own.or(base.as_ref()).map(|url| slashed(url))
@@ -334,7 +331,13 @@ fn slashed(url: &str) -> String {
 }
 
 /// With the unit's token URL and report URL, where it is granted them and can use them.
-fn urls(keys: &Keys, device: &Device, site: Option<&Site>, bases: &Bases, plan: &Plan) -> Urls {
+pub(crate) fn urls(
+    keys: &Keys,
+    device: &Device,
+    site: Option<&Site>,
+    bases: &Bases,
+    plan: &Plan,
+) -> Urls {
     let mut urls = public_urls(site, bases);
     if !plan.grant.credential {
         return urls;

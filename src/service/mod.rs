@@ -4,7 +4,7 @@
 //! engine decides, this module fetches what it asks for and writes down what it says.
 
 mod cases;
-mod material;
+pub(crate) mod material;
 mod recent;
 mod record;
 mod report;

@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Reply};
 use super::call::{Call, Words};
 use super::fields::Fields;
-use super::{State, wire_device};
+use super::{State, wire, wire_device};
 use crate::admin::bulk::{Item, Selection};
 use crate::admin::device::{Action, Arm, Select};
+use crate::admin::preview::Secrets;
+use crate::admin::render::{Preview, RenderAsk};
 use crate::admin::{Code, FieldError, Problem};
 use crate::model::activation::State as UnitState;
 use crate::model::device::Lifecycle;
-use crate::model::identity::DeviceId;
+use crate::model::identity::{Assurance, DeviceId};
 use crate::store::Filter;
 
 /// The routes of this subject.
@@ -23,6 +25,8 @@ pub(crate) fn routes() -> Router<State> {
         .route("/devices", get(list).post(create))
         .route("/devices/{name}", get(show).patch(change).delete(delete))
         .route("/devices/{name}/{action}", post(act))
+        .route("/devices/{name}/render", get(render))
+        .route("/devices/{name}/trace", get(trace))
         .route("/devices:bulk", post(bulk))
 }
 
@@ -231,4 +235,85 @@ fn item(item: &Item) -> Value {
         "code": code,
         "detail": detail,
     })
+}
+
+async fn render(Extract(state): Extract<State>, Path(name): Path<String>, call: Call) -> Reply {
+    let words = call.words(&["file", "as", "show_secrets"])?;
+    let ask = RenderAsk {
+        file: words.text("file"),
+        level: words.word("as", Assurance::parse)?,
+        secrets: if words.flag("show_secrets")? {
+            Secrets::Shown
+        } else {
+            Secrets::Masked
+        },
+    };
+    let preview = state.admin.render(&call.actor, &name, &ask).await?;
+    Ok(Answer::ok(wire_preview(&preview)))
+}
+
+fn wire_preview(preview: &Preview) -> Value {
+    let files: Vec<Value> = preview
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "id": file.id,
+                "path": file.path,
+                "format": file.format,
+                "media_type": file.media_type,
+                "which": file.which,
+                "partial": file.partial,
+                "body": file.body,
+            })
+        })
+        .collect();
+    let values: Vec<Value> = preview
+        .values
+        .iter()
+        .map(|(name, value, layer)| {
+            json!({"name": name, "value": wire_device::plain(value), "layer": layer.as_str()})
+        })
+        .collect();
+    json!({
+        "device": preview.device.to_string(),
+        "as": preview.level.as_str(),
+        "grant": {
+            "site": preview.grant.site,
+            "credential": preview.grant.credential,
+            "key": preview.grant.key,
+        },
+        "revision": preview.revision.to_string(),
+        "files": files,
+        "values": values,
+    })
+}
+
+async fn trace(Extract(state): Extract<State>, Path(name): Path<String>, call: Call) -> Reply {
+    call.words(&[])?;
+    let trace = state.admin.trace(&name).await?;
+    let boots: Vec<Value> = trace
+        .boots
+        .iter()
+        .map(|boot| {
+            let steps: Vec<Value> = boot
+                .steps
+                .iter()
+                .map(|(check, text)| {
+                    json!({"at": check.at.to_string(), "text": text, "check": wire::check(check)})
+                })
+                .collect();
+            json!({
+                "boot": boot.boot.to_string(),
+                "began": boot.began.to_string(),
+                "last": boot.last.to_string(),
+                "steps": steps,
+            })
+        })
+        .collect();
+    Ok(Answer::ok(json!({
+        "device": wire_device::device(&trace.view),
+        "boots": boots,
+        "next_step": trace.view.next_step,
+    })))
 }

@@ -8,14 +8,17 @@ use serde_json::{Map, Value, json};
 use super::State;
 use super::answer::{Answer, Reply};
 use super::call::{Call, Words};
+use crate::admin::diff::{Diff, DiffAsk};
 use crate::admin::profile::{ProfileView, Publication, Which};
 use crate::catalog::{Problem as Lint, Severity};
+use crate::model::identity::Digest;
 use crate::store::Published;
 
 /// The routes of this subject.
 pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/profiles", get(list))
+        .route("/profiles/diff", get(diff))
         .route("/profiles/history", get(history))
         .route("/profiles/lint", get(lint))
         .route("/profiles/publish", post(publish))
@@ -145,5 +148,40 @@ fn past(row: &Published, current: bool) -> Value {
         "by": row.by,
         "reason": row.reason,
         "current": current,
+    })
+}
+
+async fn diff(Extract(state): Extract<State>, call: Call) -> Reply {
+    let words = call.words(&["vendor", "family", "profile", "from", "to", "device"])?;
+    let ask = DiffAsk {
+        which: which(&words),
+        from: words.word("from", Digest::parse)?,
+        to: words.word("to", Digest::parse)?,
+        device: words.text("device"),
+    };
+    let diff = state.admin.diff(&ask).await?;
+    Ok(Answer::ok(wire_diff(&diff)))
+}
+
+fn wire_diff(diff: &Diff) -> Value {
+    let devices: Vec<Value> = diff
+        .devices
+        .iter()
+        .map(|device| {
+            let files: Vec<Value> = device
+                .files
+                .iter()
+                .map(|(file, lines)| json!({"file": file, "lines": lines}))
+                .collect();
+            json!({"device": device.id.to_string(), "mac": device.mac, "files": files})
+        })
+        .collect();
+    json!({
+        "from": diff.from.map(|digest| digest.to_string()),
+        "to": diff.to.map(|digest| digest.to_string()),
+        "devices": devices,
+        "changed": diff.changed,
+        "unchanged": diff.unchanged,
+        "more": diff.more,
     })
 }

@@ -88,6 +88,13 @@ async fn checks_are_listed_by_time_site_and_device() {
         "reason": "served", "text": "",
     });
     assert_eq!(page["items"][0], expect);
+    let trace = server.get("/devices/001565000002/trace").await.good();
+    let boots = trace["boots"].as_array().unwrap();
+    assert_eq!(boots.len(), 3);
+    assert_eq!(
+        boots[0]["steps"][0]["text"],
+        "asked for u/~/x.cfg over HTTPS (L2 by token): served, 10 octets"
+    );
     server
         .get("/activation?since=yesterday")
         .await

@@ -130,3 +130,139 @@ async fn the_folders_are_linted_and_covered() {
         .unwrap();
     assert_eq!(phones["reads"]["admin_password"], "mapped");
 }
+
+async fn phone(server: &Server) -> Value {
+    auto_publish(&server.hub).await.unwrap();
+    let site = json!({"name": "hq", "prefixes": ["10.0.0.0/8"], "corroborate": "prefix"});
+    server.post("/sites", site).await.good();
+    let mut body = desk("001565000001");
+    body["site"] = json!("hq");
+    body["lines"] =
+        json!([{"n": 1, "user": "214", "password": "CANARY-L", "server": "pbx.example.net"}]);
+    body["variables"] = json!({"admin_password": "CANARY-A", "locale": "de-DE"});
+    server.post("/devices", body).await.good()
+}
+
+#[tokio::test]
+async fn a_device_is_rendered_as_its_level_allows() {
+    let server = Server::start();
+    phone(&server).await;
+    let path = "/devices/001565000001/render";
+    let file = |rendered: &Value, id: &str| {
+        let files = rendered["files"].as_array().unwrap();
+        let found = files.iter().find(|file| file["id"] == id);
+        found
+            .unwrap_or_else(|| panic!("{id} in {rendered}"))
+            .clone()
+    };
+    let full = server.get(path).await.good();
+    assert_eq!(
+        (&full["as"], &full["grant"]["credential"]),
+        (&json!("L2"), &json!(true))
+    );
+    let config = file(&full, "device-config");
+    assert_eq!(
+        (&config["path"], &config["which"]),
+        (&json!("001565000001.cfg"), &json!("normal"))
+    );
+    let text = full.to_string();
+    assert!(!text.contains("CANARY"), "{text}");
+    let body = config["body"].as_str().unwrap();
+    assert!(body.contains("***") && body.contains("214"), "{body}");
+    assert!(body.contains("https://prov.example.net/u/~/"), "{body}");
+    let value = |name: &str| {
+        let values = full["values"].as_array().unwrap();
+        values
+            .iter()
+            .find(|value| value["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        value("locale"),
+        json!({"name": "locale", "value": "de-DE", "layer": "device"})
+    );
+    assert_eq!(value("admin_password")["value"], "***");
+
+    let stranger = server
+        .get(&format!("{path}?as=L0&file=device-config"))
+        .await
+        .good();
+    let config = file(&stranger, "device-config");
+    assert_eq!(stranger["files"].as_array().unwrap().len(), 1);
+    assert_eq!(config["which"], "bootstrap");
+    let body = config["body"].as_str().unwrap();
+    assert!(!body.contains("214") && !body.contains("/u/"), "{body}");
+    let by_path = server
+        .get(&format!("{path}?file=001565000001.cfg"))
+        .await
+        .good();
+    assert_eq!(by_path["files"][0]["id"], "device-config");
+
+    let before = server.hub.store.audit(0, 100).await.unwrap().len();
+    let open = server
+        .get(&format!("{path}?show_secrets=true"))
+        .await
+        .good();
+    let body = file(&open, "device-config").to_string();
+    assert!(
+        body.contains("CANARY-L") && body.contains("CANARY-A"),
+        "{body}"
+    );
+    let trail = server.hub.store.audit(0, 100).await.unwrap();
+    assert_eq!(
+        (trail.len(), trail.last().unwrap().action.as_str()),
+        (before + 1, "device.show-secrets")
+    );
+    server
+        .get(&format!("{path}?file=nothing"))
+        .await
+        .fails(404, "not-found");
+    server
+        .get(&format!("{path}?as=L9"))
+        .await
+        .fails(400, "query-invalid");
+}
+
+#[tokio::test]
+async fn two_revisions_are_compared_device_by_device() {
+    let server = Server::start();
+    phone(&server).await;
+    let same = server.get("/profiles/diff").await.good();
+    assert_eq!(
+        (&same["changed"], &same["devices"]),
+        (&json!(0), &json!([]))
+    );
+    server.hub.catalog.store(edited(
+        "yealink/sip-t4-t5/device.cfg.j2",
+        "\n",
+        "\n# a comment that changes the file\n",
+    ));
+    let diff = server.get("/profiles/diff?vendor=yealink").await.good();
+    assert_eq!(
+        (&diff["changed"], &diff["unchanged"], &diff["more"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
+    let files = &diff["devices"][0]["files"];
+    assert_eq!(files[0]["file"], "001565000001.cfg");
+    assert_eq!(
+        files[0]["lines"],
+        json!(["+# a comment that changes the file"])
+    );
+    assert!(!diff.to_string().contains("CANARY"));
+    let one = server
+        .get("/profiles/diff?device=001565000001")
+        .await
+        .good();
+    assert_eq!(one["changed"], 1);
+    let nothing = format!("sha256:{}", "0".repeat(64));
+    let kind = "vendor=yealink&family=sip-t4-t5&profile=default";
+    server
+        .get(&format!("/profiles/diff?{kind}&from={nothing}"))
+        .await
+        .fails(404, "not-found");
+    server
+        .get(&format!("/profiles/diff?from={nothing}"))
+        .await
+        .fails(422, "missing-field");
+}
