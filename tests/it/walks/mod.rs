@@ -4,4 +4,6 @@
 mod certificate;
 mod desk_phone;
 mod plain_phone;
+mod resets;
 mod scene;
+mod switch;

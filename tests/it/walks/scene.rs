@@ -304,10 +304,15 @@ impl Scene {
 
     /// Our own DHCP's lease.
     pub(super) async fn lease(&self, ip: &str, mac: &str) {
+        self.lease_of(ip, mac, None).await;
+    }
+
+    /// The same to a client that named its serial.
+    pub(super) async fn lease_of(&self, ip: &str, mac: &str, serial: Option<Serial>) {
         let lease = Lease {
             ip: ip.parse().unwrap(),
             mac: Mac::parse(mac).unwrap(),
-            serial: None,
+            serial,
             port: None,
             source: LeaseSource::Own,
             since: self.now(),
