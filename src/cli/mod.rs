@@ -32,6 +32,7 @@ mod serve;
 pub mod server;
 mod settings;
 mod shell;
+mod simulate;
 mod site;
 mod store;
 mod vars;
@@ -114,6 +115,8 @@ enum Verb {
     Restore(store::Restore),
     /// The store of a stopped server
     Store(store::Store),
+    /// Boot units against any server, and say what each made of it
+    Simulate(simulate::Simulate),
     /// Completions for a shell
     Completions(shell::Completions),
     /// The manual page
@@ -174,6 +177,7 @@ impl Verb {
             Self::Backup(verb) => verb.run(globals),
             Self::Restore(verb) => verb.run(globals),
             Self::Store(verb) => verb.run(globals),
+            Self::Simulate(verb) => verb.run(globals),
             Self::Completions(verb) => verb.run(globals),
             Self::Man(verb) => verb.run(globals),
         }

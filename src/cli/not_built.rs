@@ -13,7 +13,6 @@ const VERBS: &[&str] = &[
     "group add",
     "group set",
     "group remove",
-    "simulate",
     "visit",
     "export",
     "change",

@@ -124,6 +124,8 @@ pub(super) enum Reads {
     Xml,
     /// A script that the unit runs, or the configuration of a switch.
     Script,
+    /// Nothing is known of it: what comes is taken and not obeyed.
+    Nothing,
 }
 
 /// Where the unit takes its server from.
@@ -355,6 +357,11 @@ impl Conduct {
         let conduct: Self = toml::from_str(text).map_err(|error| Problem(error.to_string()))?;
         conduct.check()?;
         Ok(conduct)
+    }
+
+    /// Whether the pointer names a file, not a folder.
+    pub fn takes_whole_name(&self) -> bool {
+        self.reads == Reads::Script
     }
 
     /// The model words that a text may hold.

@@ -327,6 +327,7 @@ impl Unit {
         match self.conduct.reads {
             Reads::Ini => read::ini::read(body, &rules.first_line, &self.who.model),
             Reads::Xml => read::xml::read(body, &rules.root),
+            Reads::Nothing => Ok(Sheet::default()),
             Reads::Script => Err("a script is no file of settings".to_owned()),
         }
     }

@@ -35,6 +35,7 @@ mod serve;
 mod simulate_bench;
 mod simulate_phones;
 mod simulate_switch;
+mod simulate_verb;
 mod store;
 mod store_kill;
 mod store_sample;
