@@ -145,7 +145,7 @@ impl Service {
         {
             inner.recent.refused(source, &artefact.id, now);
         }
-        let ticket = self
+        let recorded = self
             .record(
                 facts,
                 &claims,
@@ -155,7 +155,14 @@ impl Service {
                 made.as_ref(),
                 now,
             )
-            .await?;
+            .await;
+        let ticket = match recorded {
+            // Whoever has these bytes is told so, and no octet of them leaves.
+            Err(Trouble::Store(StoreError::DiskFull)) if has_already(facts, made.as_ref()) => {
+                Tickets::NOBODY
+            }
+            recorded => recorded?,
+        };
         Ok(match made {
             Some((_, made)) => Answer::File(File {
                 etag: made.etag,
@@ -251,6 +258,16 @@ impl Inner {
             needs,
         }))
     }
+}
+
+/// Whether the request names the very file that was made, and nothing else: the transport answers
+/// 304 then, whatever else it would take for a match.
+fn has_already(facts: &Facts, made: Option<&(Plan, Made)>) -> bool {
+    let Some((_, made)) = made else { return false };
+    let tag = format!("\"{}\"", made.etag);
+    let named = facts.headers.iter();
+    let mut named = named.filter(|(name, _)| name == "if-none-match").peekable();
+    named.peek().is_some() && named.all(|(_, given)| given.text() == tag)
 }
 
 /// The manifest's refusal by path. Who says nothing of its family gets one that no unit takes for a

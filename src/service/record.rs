@@ -280,7 +280,7 @@ impl Service {
             } else {
                 Batch::soon(writes)
             };
-            hub.store.commit(batch).await?;
+            hub.store.commit(batch.from_reserve()).await?;
         }
         for item in news {
             hub.tell(item);

@@ -140,7 +140,7 @@ impl Service {
             },
             Write::AddCheck(check.clone()),
         ];
-        match hub.store.commit(Batch::soon(writes)).await {
+        match hub.store.commit(Batch::soon(writes).from_reserve()).await {
             Ok(_) => {
                 hub.tell(News::Check(Arc::new(check)));
                 hub.tell(News::Device(device.id));

@@ -77,7 +77,8 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Make a store where there is none.
     pub create: bool,
-    /// Free space of the disk, in octets, below which writes are refused with `DiskFull`.
+    /// Free space of the disk, in octets, below which writes are refused with `DiskFull`. Batches
+    /// with the right to the reserve may use three quarters of it.
     pub spare_bytes: u64,
 }
 
@@ -89,7 +90,7 @@ impl Options {
             dir: dir.to_owned(),
             cache_bytes: 64 << 20,
             create: true,
-            spare_bytes: 16 << 20,
+            spare_bytes: 64 << 20,
         }
     }
 }

@@ -231,6 +231,8 @@ pub enum Durability {
 pub struct Batch {
     pub writes: Vec<Write>,
     pub durability: Durability,
+    /// It may use the space that is kept for it when the disk is full.
+    pub reserve: bool,
 }
 
 impl Batch {
@@ -239,6 +241,7 @@ impl Batch {
         Self {
             writes,
             durability: Durability::Now,
+            reserve: false,
         }
     }
 
@@ -247,6 +250,17 @@ impl Batch {
         Self {
             writes,
             durability: Durability::Soon,
+            reserve: false,
+        }
+    }
+
+    /// With the right to the reserve: for what units do, so that known ones still boot on a full
+    /// disk (trust.md section 7).
+    #[must_use]
+    pub fn from_reserve(self) -> Self {
+        Self {
+            reserve: true,
+            ..self
         }
     }
 }

@@ -61,11 +61,37 @@ impl Core {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
     }
 
-    /// Whether there is space to write. A file system that does not say counts as having some.
-    fn has_space(&self) -> bool {
-        rustix::fs::statvfs(self.home.dir()).map_or(true, |about| {
-            about.f_bavail.saturating_mul(about.f_frsize) >= self.spare_bytes
-        })
+    /// How much of the disk is left. A file system that does not say counts as having enough.
+    fn space(&self) -> Space {
+        let Ok(about) = rustix::fs::statvfs(self.home.dir()) else {
+            return Space::Enough;
+        };
+        let free = about.f_bavail.saturating_mul(about.f_frsize);
+        match free {
+            free if free >= self.spare_bytes => Space::Enough,
+            // The rest is the engine's own: it must never meet a write that fails.
+            free if free >= self.spare_bytes / 4 => Space::Reserve,
+            _ => Space::None,
+        }
+    }
+}
+
+/// What is left of the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Enough,
+    /// For those alone that may use the reserve.
+    Reserve,
+    None,
+}
+
+impl Space {
+    fn takes(self, batch: &Batch) -> bool {
+        match self {
+            Self::Enough => true,
+            Self::Reserve => batch.reserve,
+            Self::None => false,
+        }
     }
 }
 
@@ -179,20 +205,21 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let refusal = self
-            .core
-            .broken()
-            .or_else(|| (!self.core.has_space()).then_some(StoreError::DiskFull));
-        if let Some(error) = refusal {
+        if let Some(error) = self.core.broken() {
             for (_, (reply, _permit)) in group {
                 drop(reply.send(Err(error.clone())));
             }
             return;
         }
+        let space = self.core.space();
         let mut changes = Changes::new();
         let mut accepted = Vec::with_capacity(group.len());
         let mut durable = false;
         for (batch, waiting) in group {
+            if !space.takes(&batch) {
+                drop(waiting.0.send(Err(StoreError::DiskFull)));
+                continue;
+            }
             let now = batch.durability == Durability::Now;
             let mut counters = self.counters;
             let mut stage = Stage::new(&self.core.engine, &changes);
@@ -206,6 +233,9 @@ impl Writer {
                 }
                 Err(error) => drop(waiting.0.send(Err(error))),
             }
+        }
+        if accepted.is_empty() {
+            return;
         }
         let result = self.apply(changes, durable);
         // Readers see the rows by now: whoever waits may build its settings again.
