@@ -46,7 +46,7 @@ fn unit(family: &str, model: &str, mac: &str, from: IpAddr, pointer: &str) -> Un
         public_roots: Vec::new(),
         vendor_roots: Vec::new(),
         registrar_ok: true,
-        clock: Arc::new(Hurried(Mutex::new(Timestamp::now()))),
+        clock: Arc::new(Hurried(Mutex::new(dialtone::cli::clock::now()))),
     };
     Unit::factory(conduct, who, around).unwrap()
 }
@@ -193,10 +193,8 @@ async fn f4_a_full_disk_serves_what_it_may_and_recovers() {
     let stories = phone.boot_until_quiet(6).await;
     assert!(phone.account().is_some(), "{stories:#?}");
     let stories = phone.boot_until_quiet(3).await;
-    let own = stories.iter().flat_map(|story| story.urls());
-    let own = own
-        .filter(|url| url.contains("/u/") && url.ends_with(".cfg"))
-        .last();
+    let mut own = stories.iter().flat_map(|story| story.urls());
+    let own = own.rfind(|url| url.contains("/u/") && url.ends_with(".cfg"));
     let own = own.expect("it asks at its own URL").to_owned();
     let asks_own = async |header: &str| {
         let from = from.to_string();
