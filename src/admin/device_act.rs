@@ -212,7 +212,7 @@ fn raise(config: &mut Config, status: &Status) {
     arming.without_certificate = false;
 }
 
-fn arm_anew(
+pub(crate) fn arm_anew(
     config: &mut Config,
     status: &Status,
     arm: &Arm,

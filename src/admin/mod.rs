@@ -16,6 +16,7 @@ mod device_lines;
 pub mod diff;
 pub mod error;
 pub mod health;
+pub mod import;
 mod lens;
 mod next_step;
 pub mod pbx;

@@ -6,8 +6,7 @@ use super::device_fields::{Given, SecretChange, Spell, check_text};
 use super::error::nearest;
 use super::{Code, FieldError, Lens, Problem};
 use crate::catalog::site_profile::DEFAULT;
-use crate::catalog::vocabulary::{Kind, Variable};
-use crate::model::access::Class;
+use crate::catalog::vocabulary::Variable;
 use crate::model::profile::{Value, Variables};
 use crate::model::secret::Secret;
 use crate::store::{Keys, Owner};
@@ -78,14 +77,9 @@ pub(crate) fn merge(
     Ok(())
 }
 
-/// Whether values of it are stored sealed: secrets by their kind, and texts of class `credential`
-/// or `key`.
+/// Whether values of it are stored sealed.
 pub(crate) fn is_sealed(variable: &Variable) -> bool {
-    match variable.kind {
-        Kind::Secret => true,
-        Kind::Text => variable.class >= Class::Credential,
-        Kind::Bool | Kind::Int | Kind::List | Kind::Table => false,
-    }
+    variable.is_sealed()
 }
 
 fn open_value(variable: &Variable, text: &Secret) -> Result<Value, String> {

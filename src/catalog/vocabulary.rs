@@ -49,6 +49,18 @@ pub struct Variable {
     pub default: Option<Value>,
 }
 
+impl Variable {
+    /// Whether the store keeps its values sealed: secrets by their kind, and texts of class
+    /// `credential` or `key`.
+    pub fn is_sealed(&self) -> bool {
+        match self.kind {
+            Kind::Secret => true,
+            Kind::Text => self.class >= Class::Credential,
+            Kind::Bool | Kind::Int | Kind::List | Kind::Table => false,
+        }
+    }
+}
+
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

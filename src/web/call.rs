@@ -176,6 +176,12 @@ impl<'a> Words<'a> {
             .filter(|value| !value.is_empty())
     }
 
+    /// Every value of a key.
+    pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        let found = self.0.iter().filter(move |(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// The same as an own text.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.get(key).map(str::to_owned)

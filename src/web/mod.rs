@@ -13,6 +13,7 @@ mod events;
 mod failure;
 mod fields;
 mod health;
+mod imports;
 mod listen;
 mod overview;
 mod page;

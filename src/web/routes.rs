@@ -4,7 +4,9 @@ use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Failure;
-use super::{State, activity, ca, devices, events, health, page, places, probes, profiles};
+use super::{
+    State, activity, ca, devices, events, health, imports, page, places, probes, profiles,
+};
 use crate::admin::{Code, Problem};
 
 /// Everything: for the socket of the verbs.
@@ -15,6 +17,7 @@ pub(crate) fn everything(state: State) -> Router {
         .merge(devices::routes())
         .merge(events::routes())
         .merge(health::routes())
+        .merge(imports::routes())
         .merge(places::routes())
         .merge(profiles::routes());
     open()

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use dialtone::catalog::{Catalog, load};
 use dialtone::engine::import::inventory::Inventory;
-use dialtone::engine::import::plan::{Outcome, Stored, Terms, plan};
+use dialtone::engine::import::plan::{Claims, Outcome, Stored, Terms, plan};
 use dialtone::engine::import::problem::{FileProblem, Findings};
 use dialtone::engine::import::words::Words;
 use dialtone::model::device::{Device, Status};
@@ -76,6 +76,7 @@ impl Shelf {
             from: at(0),
             until: at(5_184_000),
         };
+        let mut claims = Claims::default();
         for device in 0..inventory.len() {
             let stored: Vec<Stored> = self
                 .0
@@ -87,7 +88,8 @@ impl Shelf {
                 .collect();
             let drafts = inventory.device(device);
             let stored: Vec<&Stored> = stored.iter().collect();
-            let planned = plan(&inventory, drafts, &stored, terms);
+            let mut planned = plan(&inventory, drafts, &stored, terms);
+            claims.check(&mut planned);
             planned
                 .problems
                 .into_iter()
@@ -100,6 +102,7 @@ impl Shelf {
                 Outcome::Create(change) => {
                     create += 1;
                     let id = DeviceId(u128::try_from(self.0.len()).unwrap() + 1);
+                    claims.made(id, planned.rows[0]);
                     let made = Device {
                         id,
                         config: change.config,
@@ -257,6 +260,21 @@ pub(crate) fn large(corrected: bool) -> String {
             cells[*column] = (*cell).to_owned();
         }
         writeln!(text, "{}\r", cells.join(";")).unwrap();
+    }
+    text
+}
+
+/// A file of so many phones at hq, all of them right.
+pub(crate) fn good(rows: usize) -> String {
+    let mut text = "mac,vendor,model,site,extension,sip_password\n".to_owned();
+    for n in 0..rows {
+        let (high, low) = (n / 256, n % 256);
+        writeln!(
+            text,
+            "00156501{high:02x}{low:02x},yealink,T46S,hq,{},{CANARY}{n}",
+            2000 + n
+        )
+        .unwrap();
     }
     text
 }

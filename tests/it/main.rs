@@ -22,6 +22,8 @@ mod explain;
 mod fourth_vendor;
 mod http;
 mod http_hostile;
+mod import_api;
+mod import_kill;
 mod import_plan;
 mod import_support;
 mod manifest;

@@ -466,10 +466,10 @@ impl Drop for Running {
 }
 
 /// A seeded sequence (xorshift).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         for (left, shift) in [(true, 13), (false, 7), (true, 17)] {
             self.0 ^= if left {
                 self.0 << shift

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::problem::{FileProblem, nearest};
+use super::problem::{About, FileProblem, nearest};
 use super::sheet::Sheet;
 
 /// What a column means.
@@ -201,7 +201,7 @@ impl Mapping {
                     1,
                     format!("\"{name}\" is no field"),
                     "fields are mac, serial, vendor, model, site, profile, group, user, line, extension, sip_user, sip_password, … and var.NAME",
-                ));
+                ).about(About::Mapping));
                 continue;
             };
             let found = sheet
@@ -216,14 +216,17 @@ impl Mapping {
             });
             let Some(at) = found else {
                 let near = nearest(column, sheet.headers.iter().map(String::as_str));
-                problems.push(FileProblem::new(
-                    1,
-                    format!("no column is called \"{column}\""),
-                    near.map_or_else(
-                        || "see the file's first row".to_owned(),
-                        |near| format!("did you mean \"{near}\"?"),
-                    ),
-                ));
+                problems.push(
+                    FileProblem::new(
+                        1,
+                        format!("no column is called \"{column}\""),
+                        near.map_or_else(
+                            || "see the file's first row".to_owned(),
+                            |near| format!("did you mean \"{near}\"?"),
+                        ),
+                    )
+                    .about(About::Mapping),
+                );
                 continue;
             };
             taken.insert(field.clone(), at);

@@ -11,7 +11,7 @@ use super::columns::{Field, LineField, Mapping};
 use super::damage;
 use super::draft::{Draft, Reader};
 use super::join::{self, Groups};
-use super::problem::{Code, FileProblem, Findings, Found, shown};
+use super::problem::{About, Code, FileProblem, Findings, Found, shown};
 use super::sheet::{Caps, Sheet};
 use super::text::{self, Encoding};
 use super::words::Words;
@@ -125,6 +125,11 @@ impl Inventory {
             .collect()
     }
 
+    /// The fields that are read, by column; `None` where nothing is.
+    pub fn fields(&self) -> impl Iterator<Item = Option<&Field>> {
+        self.mapping.fields.iter().map(Option::as_ref)
+    }
+
     /// How a field's column is called.
     pub fn header(&self, field: &Field) -> Option<Arc<str>> {
         self.headers.get(self.mapping.column(field)?).cloned()
@@ -148,9 +153,8 @@ impl Inventory {
     /// would be longer than `most` octets; how many rows did not fit is given back.
     pub fn report(&self, most: usize) -> (String, usize) {
         let mark = self.sheet.separator;
-        let mut text = String::new();
         let names = self.sheet.headers.iter().map(String::as_str);
-        line(&mut text, mark, names.chain(["error_code", "error_text"]));
+        let mut text = csv_line(mark, names.chain(["error_code", "error_text"]));
         let mut left = self.rejected.len();
         for at in 0..self.sheet.len() {
             let Some(row) = self.sheet.row(at) else {
@@ -302,7 +306,8 @@ fn unknown_variables(mapping: &Mapping, words: &Words) -> Result<(), Vec<FilePro
             && words.variable(name, "").is_none()
         {
             let what = format!("there is no variable {name}");
-            problems.push(FileProblem::new(1, what, words.nearest_variable(name)));
+            let problem = FileProblem::new(1, what, words.nearest_variable(name));
+            problems.push(problem.about(About::Variable));
         }
     }
     if problems.is_empty() {
@@ -312,7 +317,14 @@ fn unknown_variables(mapping: &Mapping, words: &Words) -> Result<(), Vec<FilePro
     }
 }
 
-/// One line of CSV. A cell that a spreadsheet would take for a formula gets a quote in front, and
+/// One line of CSV with its end.
+pub fn csv_line<'a>(mark: char, cells: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    line(&mut text, mark, cells);
+    text
+}
+
+/// Adds a line of CSV. A cell that a spreadsheet would take for a formula gets a quote in front, and
 /// reads back as it was (hostile-cases E2).
 fn line<'a>(text: &mut String, mark: char, cells: impl Iterator<Item = &'a str>) {
     for (at, cell) in cells.enumerate() {

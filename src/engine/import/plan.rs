@@ -14,6 +14,7 @@ use super::words::{Given, Words};
 use crate::catalog::manifest::Family;
 use crate::model::device::{Config, Device, Lifecycle, Line};
 use crate::model::enrolment::Arming;
+use crate::model::identity::DeviceId;
 use crate::model::profile::{Value, Variables};
 use crate::model::secret::Secret;
 
@@ -68,6 +69,37 @@ pub struct Change {
     pub secrets: Vec<(String, Secret)>,
     /// The record names another unit than before: it is to be armed anew.
     pub another: bool,
+}
+
+/// Devices of the inventory that a file spoke of already, by the first row that did. Rows that name
+/// one device in two ways cannot both have their say.
+#[derive(Debug, Default)]
+pub struct Claims(BTreeMap<DeviceId, u32>);
+
+impl Claims {
+    /// Notes whose rows these are; where another row was first, nothing is done and that is told.
+    pub fn check(&mut self, planned: &mut Planned) {
+        let (Outcome::Unchanged(device) | Outcome::Update(device, _)) = &planned.outcome else {
+            return;
+        };
+        let Some(row) = planned.rows.first() else {
+            return;
+        };
+        let first = *self.0.entry(device.id).or_insert(*row);
+        if first != *row {
+            let text = format!("row {first} names the same device in another way");
+            let rows = planned.rows.iter();
+            let told = rows.map(|row| Found::row(Code::SerialConflict, *row, text.clone()));
+            planned.problems.extend(told);
+            planned.warnings.clear();
+            planned.outcome = Outcome::Nothing;
+        }
+    }
+
+    /// Notes a device that a row made.
+    pub fn made(&mut self, id: DeviceId, row: u32) {
+        self.0.entry(id).or_insert(row);
+    }
 }
 
 /// The field of a line's password.

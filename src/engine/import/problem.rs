@@ -7,20 +7,38 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct FileProblem {
+    pub about: About,
     /// Line of the file, from 1.
     pub line: u32,
     pub what: String,
     pub hint: String,
 }
 
+/// What cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    File,
+    /// What a person said of the columns.
+    Mapping,
+    /// A variable that a person named.
+    Variable,
+}
+
 impl FileProblem {
     /// A problem at a line.
     pub fn new(line: u32, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
+            about: About::File,
             line,
             what: what.into(),
             hint: hint.into(),
         }
+    }
+
+    /// The same about something else than the file.
+    #[must_use]
+    pub fn about(self, about: About) -> Self {
+        Self { about, ..self }
     }
 }
 
@@ -73,7 +91,7 @@ codes! {
     TextInvalid = "text-invalid", "control characters cannot be part of this value";
     ValueInvalid = "value-invalid", "the value does not fit the variable's type";
     VariableMissing = "variable-missing", "the profile's templates need this value: set it for the site or give it a column with --map var.NAME=COLUMN";
-    VariableUnknown = "variable-unknown", "dialtone var list --vocabulary shows the variables that there are";
+    VariableUnknown = "variable-unknown", "dialtone var vocabulary shows the variables that there are";
     VendorMissing = "vendor-missing", "name the vendor";
     VendorOther = "vendor-other", "the MAC's first half belongs to another vendor: check MAC and vendor";
     VendorUnknown = "vendor-unknown", "dialtone profile list shows the vendors that there are";

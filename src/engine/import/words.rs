@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::problem::nearest;
 use crate::catalog::Catalog;
 use crate::catalog::manifest::{Family, Vendor};
-use crate::catalog::vocabulary::Kind;
+use crate::catalog::vocabulary::Variable;
 use crate::model::profile::Value;
 use crate::model::secret::Secret;
 
@@ -76,25 +76,23 @@ impl Words {
     /// Reads a variable's value; `None` where there is no such variable. The error never holds it.
     pub fn variable(&self, name: &str, text: &str) -> Option<Result<Given, String>> {
         let variable = self.catalog.vocabulary.0.get(name)?;
-        Some(match variable.kind {
-            Kind::Secret => Ok(Given::Secret(Secret::new(text.to_owned()))),
-            Kind::Bool | Kind::Int | Kind::List | Kind::Table | Kind::Text => {
-                variable.kind.read(text).map(Given::Plain)
-            }
+        Some(match variable.is_sealed() {
+            true => Ok(Given::Secret(Secret::new(text.to_owned()))),
+            false => variable.kind.read(text).map(Given::Plain),
         })
     }
 
     /// Whether a variable's cells are shown nowhere. One that is not known may be a secret.
     pub fn is_secret(&self, name: &str) -> bool {
         let variable = self.catalog.vocabulary.0.get(name);
-        variable.is_none_or(|variable| variable.kind == Kind::Secret)
+        variable.is_none_or(Variable::is_sealed)
     }
 
     /// What to write in place of a variable that there is not.
     pub fn nearest_variable(&self, name: &str) -> String {
         match self.catalog.vocabulary.nearest(name) {
             Some(near) => format!("did you mean {near}?"),
-            None => "dialtone var list --vocabulary shows the variables that there are".to_owned(),
+            None => "dialtone var vocabulary shows the variables that there are".to_owned(),
         }
     }
 }
