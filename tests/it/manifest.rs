@@ -100,6 +100,71 @@ fn mistakes_are_told_all_at_once_with_their_place() {
     );
 }
 
+/// A template that no golden file shows could change and nobody would see it.
+#[test]
+fn every_template_has_a_golden_file() {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let catalog = Catalog::from_files(&ours()).0.expect("it loads");
+    let mut bare = Vec::new();
+    for vendor in catalog.vendors.values() {
+        let folder = Path::new("tests/fixtures/vendors").join(&vendor.id);
+        let mut goldens = Vec::new();
+        walk(&folder, &mut goldens);
+        let mut shown = BTreeMap::new();
+        for golden in &goldens {
+            let inside = golden.strip_prefix(&folder).expect("below the folder");
+            // CASE/GRANT/PATH as the unit asks for it.
+            let mut parts = inside.components();
+            parts.next();
+            let grant = parts.next().map(|part| part.as_os_str().to_owned());
+            let path = parts.as_path().to_string_lossy().into_owned();
+            let ask = Ask {
+                channel: Channel::Http,
+                path: Some(&path),
+                agent: None,
+                headers: &[],
+                options: None,
+                pnp: None,
+                certificate: None,
+            };
+            for hint in catalog.hints(&ask) {
+                if let (Some(family), Some(artefact)) = (hint.family, hint.artefact) {
+                    let bootstrap = grant.as_ref().is_some_and(|grant| grant == "bootstrap");
+                    shown.insert((hint.vendor, family, artefact, bootstrap), ());
+                }
+            }
+        }
+        for family in vendor.families.values() {
+            for artefact in &family.artefacts {
+                for (there, bootstrap) in [
+                    (artefact.template.is_some(), false),
+                    (artefact.bootstrap.is_some(), true),
+                ] {
+                    let key = (
+                        vendor.id.clone(),
+                        family.id.clone(),
+                        artefact.id.clone(),
+                        bootstrap,
+                    );
+                    if there && !shown.contains_key(&key) {
+                        bare.push(key);
+                    }
+                }
+            }
+        }
+    }
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
 #[test]
 fn a_new_vendor_is_a_folder_and_no_rust() {
     let mut files = Files::default();

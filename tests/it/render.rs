@@ -324,3 +324,18 @@ fn an_unknown_name_is_told_with_its_line_and_the_nearest() {
     check("a = 1\n{% if grant.site %}{{ domian }}{% endif %}\n", near);
     check("{% if %}", "config.j2:1: syntax error");
 }
+
+proptest::proptest! {
+    /// Any content behind a sound head and check sum: an error, never a panic.
+    #[test]
+    fn no_bundle_makes_a_panic(content in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), cut in 0_usize..400) {
+        use sha2::{Digest as _, Sha256};
+        let (catalog, _) = Catalog::from_files(&folders("ini", "a = 1\n"));
+        let bundle = catalog.expect("it loads").draft("acme", "gear", "default").expect("a draft");
+        let mut bytes = bundle.bytes[..cut.min(bundle.bytes.len() - 32)].to_vec();
+        bytes.extend(content);
+        let sum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&sum);
+        proptest::prop_assert!(Revision::open(&bytes).is_err());
+    }
+}

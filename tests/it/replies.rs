@@ -205,4 +205,10 @@ fn mistakes_are_told_with_their_line() {
         gzip,
         "the filter gzip is not built yet",
     );
+    let version = "template = \"config.j2\"\nversion_field = \"serial\"";
+    checked(
+        "template = \"config.j2\"",
+        version,
+        "version_field is not built yet",
+    );
 }

@@ -334,6 +334,14 @@ fn artefact(
         reader.file,
         line_of(&reader.text, &format!("\"{}\"", raw.id)).unwrap_or(1)
     );
+    if !raw.version_field.is_empty() {
+        let what = "version_field is not built yet".to_owned();
+        reader.wrong(
+            "version_field",
+            what,
+            "a unit that takes higher versions only cannot be served",
+        );
+    }
     let applies = [("", false), ("live", false), ("restart", true)];
     let artefact = Artefact {
         kind,
