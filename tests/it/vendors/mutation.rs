@@ -1,0 +1,365 @@
+//! Each word of a manifest is changed once, and something notices: it does not load, a request is
+//! answered differently, or the conduct is another. What a template does is held by the golden files.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use dialtone::catalog::{Catalog, Files};
+
+use super::conduct::{described, golden};
+use super::files;
+use super::requests::{Vector, differences, vectors};
+
+/// One change: which line, what it was and what it became.
+struct Change {
+    line: usize,
+    text: String,
+    what: String,
+}
+
+/// A token of a line of TOML that may be changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    /// The inside of a quoted text.
+    Text(usize, usize),
+    /// A bare key, number or truth value.
+    Bare(usize, usize),
+}
+
+fn tokens(line: &str) -> Vec<Token> {
+    let bytes = line.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'#' => break,
+            b'"' => {
+                let end = at + 1 + line[at + 1..].find('"').expect("a quoted text ends");
+                found.push(Token::Text(at + 1, end));
+                at = end + 1;
+            }
+            byte if byte.is_ascii_alphanumeric() => {
+                let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+                let end = at + bytes[at..].iter().take_while(|byte| word(byte)).count();
+                found.push(Token::Bare(at, end));
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+/// Another text of the same make.
+fn other(token: &Token, line: &str) -> String {
+    match *token {
+        Token::Text(from, to) => {
+            let held = &line[from..to];
+            let letter = |ch: char| ch.is_ascii_alphanumeric();
+            // The first letter outside a hole; a text that is all hole gets another name in it.
+            let mut depth = 0_u32;
+            for (at, ch) in held.char_indices() {
+                match ch {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ch if depth == 0 && letter(ch) => {
+                        let new = if ch == '7' { "8" } else { "7" };
+                        return format!("{}{new}{}", &held[..at], &held[at + 1..]);
+                    }
+                    _ => {}
+                }
+            }
+            format!("{held}7")
+        }
+        Token::Bare(from, to) => match &line[from..to] {
+            "true" => "false".to_owned(),
+            "false" => "true".to_owned(),
+            word => match word.parse::<u64>() {
+                Ok(number) => (number + 1).to_string(),
+                Err(_) => format!("{word}x"),
+            },
+        },
+    }
+}
+
+/// Forms that count where a name is written, and holes that are taken for one another.
+const FORMS: [(&str, &str); 4] = [
+    ("{mac:lower}", "{mac:upper}"),
+    ("{model:lower}", "{model:upper}"),
+    ("{serial}", "{part}"),
+    ("{firmware}", "{hardware}"),
+];
+
+/// Lines that say what holds without them, for whoever reads the manifest.
+const WRITTEN_OUT: [&str; 4] = [
+    "format = \"text\"",
+    "media_type = \"text/plain\"",
+    "tftp = 1",
+    "useful_from = \"credential\"",
+];
+
+fn changes(text: &str) -> Vec<Change> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut changes = Vec::new();
+    let mut put = |at: usize, new: Option<String>, what: String| {
+        let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        match new {
+            Some(new) => lines[at] = new,
+            None => drop(lines.remove(at)),
+        }
+        changes.push(Change {
+            line: at + 1,
+            text: lines.join("\n"),
+            what,
+        });
+    };
+    for (at, line) in lines.iter().enumerate() {
+        let tokens = tokens(line);
+        if tokens.is_empty() {
+            continue;
+        }
+        if !WRITTEN_OUT.contains(line) {
+            put(at, None, "taken out".to_owned());
+        }
+        for token in &tokens {
+            let (Token::Text(from, to) | Token::Bare(from, to)) = *token;
+            let new = other(token, line);
+            let what = format!("{} became {new}", &line[from..to]);
+            put(
+                at,
+                Some(format!("{}{new}{}", &line[..from], &line[to..])),
+                what,
+            );
+        }
+        for (form, new) in FORMS {
+            // The version of a PnP event is the firmware whatever its hole.
+            if line.contains(form) && !line.starts_with("event") {
+                let what = format!("{form} became {new}");
+                put(at, Some(line.replacen(form, new, 1)), what);
+            }
+        }
+        // What may be there or not must be there, or not at all.
+        if let (Some(open), Some(close)) = (line.find("\"["), line.find("]\"")) {
+            let inside = &line[open + 2..close];
+            let new = format!("{}\"{inside}\"{}", &line[..open], &line[close + 2..]);
+            put(at, Some(new), "always there".to_owned());
+        }
+    }
+    changes
+}
+
+/// A unit that has a name and nothing else.
+const SAMPLE: &str = "[unit]\nmac = \"02005e000001\"\nserial = \"S1\"\n";
+
+/// A template with nothing in it that still is of its format, and still includes what a pinned family
+/// has to.
+fn hollow(path: &str, text: &str) -> String {
+    let root = text.lines().next().filter(|line| line.starts_with('<'));
+    if let Some(root) = root {
+        return format!("{root}\n{}\n", root.replacen('<', "</", 1));
+    }
+    let parts = ["pin.j2", "release.j2"];
+    if parts.iter().any(|part| path.ends_with(part)) || !text.contains("release.j2") {
+        return String::new();
+    }
+    "{% if false %}{% include \"pin.j2\" %}{% include \"release.j2\" %}{% endif %}\n".to_owned()
+}
+
+/// A vendor by itself, with what recognises the others' addresses. Its templates are hollow: they are
+/// named in the conduct, and held by the golden files.
+fn alone(vendor: &str) -> Files {
+    let mut found = Files::default();
+    for (path, bytes) in &files().0 {
+        let text = String::from_utf8_lossy(bytes);
+        let own = path.starts_with(&format!("{vendor}/"));
+        let held = if own && path.ends_with(".j2") {
+            hollow(path, &text)
+        } else if own && path.ends_with("sample.toml") {
+            SAMPLE.to_owned()
+        } else if own {
+            text.into_owned()
+        } else if path.ends_with("/vendor.toml") {
+            let table: toml::Table = text.parse().expect("TOML");
+            let kept = ["vendor", "names", "oui"].map(|key| format!("{key} = {}", table[key]));
+            kept.join("\n")
+        } else {
+            continue;
+        };
+        found.0.insert(path.clone(), held.into_bytes());
+    }
+    found
+}
+
+/// Requests that other vendors' rules answer are not asked here.
+fn own_vectors(vendor: &str, catalog: &Catalog) -> Vec<Vector> {
+    let fits = |vector: &Vector| differences(catalog, std::slice::from_ref(vector)).is_empty();
+    vectors(vendor).into_iter().filter(fits).collect()
+}
+
+/// Whether a line names a template. What is left without these lines loads quickly: nothing is
+/// rendered to prove it.
+fn names_a_template(line: &str) -> bool {
+    line.starts_with("template = ") || line.starts_with("bootstrap = ")
+}
+
+fn without_templates(text: &str) -> String {
+    let kept = text.lines().filter(|line| !names_a_template(line));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+fn quick(files: &Files) -> Files {
+    let mut files = files.clone();
+    for (path, bytes) in &mut files.0 {
+        if path.ends_with("family.toml") {
+            *bytes = without_templates(&String::from_utf8_lossy(bytes)).into_bytes();
+        }
+    }
+    files
+}
+
+/// The same without what recognises requests, for changes of conduct.
+fn deaf(vendor: &str, files: &Files) -> Files {
+    let path = format!("{vendor}/vendor.toml");
+    let text = String::from_utf8_lossy(&files.0[&path]);
+    let mut table: toml::Table = text.parse().expect("TOML");
+    table.remove("recognise");
+    let mut files = files.clone();
+    files.0.insert(path, table.to_string().into_bytes());
+    files
+}
+
+/// What a vendor answers to, and how its units behave.
+struct Oracle<'a> {
+    vendor: &'a str,
+    files: Files,
+    conduct: String,
+    vectors: Vec<Vector>,
+}
+
+impl<'a> Oracle<'a> {
+    fn new(vendor: &'a str, files: Files, asks: bool) -> Self {
+        let (catalog, problems) = Catalog::from_files(&files);
+        let catalog = catalog.unwrap_or_else(|| panic!("{problems:#?}"));
+        let vectors = if asks {
+            own_vectors(vendor, &catalog)
+        } else {
+            Vec::new()
+        };
+        Self {
+            conduct: described(&catalog.vendors[vendor]),
+            vendor,
+            files,
+            vectors,
+        }
+    }
+
+    fn notices(&self, path: &str, text: &str) -> bool {
+        let mut files = self.files.clone();
+        files.0.insert(path.to_owned(), text.as_bytes().to_vec());
+        let (Some(catalog), _) = Catalog::from_files(&files) else {
+            return true;
+        };
+        let own = catalog.vendors.get(self.vendor);
+        own.is_none_or(|own| described(own) != self.conduct)
+            || !differences(&catalog, &self.vectors).is_empty()
+    }
+}
+
+/// The same vendor, read in more and less time.
+struct Oracles<'a> {
+    deaf: Oracle<'a>,
+    quick: Oracle<'a>,
+    whole: Oracle<'a>,
+}
+
+impl Oracles<'_> {
+    fn notice(&self, path: &str, change: &Change, was: &str) -> bool {
+        if names_a_template(was) {
+            return self.whole.notices(path, &change.text);
+        }
+        let text = without_templates(&change.text);
+        path.ends_with("family.toml") && self.deaf.notices(path, &text)
+            || self.quick.notices(path, &text)
+    }
+
+    /// Changes of one file that nothing notices.
+    fn survivors(&self, path: &str) -> Vec<String> {
+        let text = String::from_utf8(self.whole.files.0[path].clone()).expect("UTF-8");
+        let lines: Vec<&str> = text.lines().collect();
+        let changes = changes(&text);
+        let left = |part: &[Change]| -> Vec<String> {
+            part.iter()
+                .filter(|change| !self.notice(path, change, lines[change.line - 1]))
+                .map(|change| format!("{path}:{}: {}", change.line, change.what))
+                .collect()
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = changes
+                .chunks(changes.len().div_ceil(2).max(1))
+                .map(|part| scope.spawn(|| left(part)))
+                .collect();
+            let found = workers
+                .into_iter()
+                .flat_map(|worker| worker.join().expect("it ends"));
+            found.collect()
+        })
+    }
+}
+
+fn check(vendor: &str) {
+    let files = alone(vendor);
+    let quick = quick(&files);
+    let oracles = Oracles {
+        deaf: Oracle::new(vendor, deaf(vendor, &quick), false),
+        quick: Oracle::new(vendor, quick, true),
+        whole: Oracle::new(vendor, files.clone(), false),
+    };
+    let conduct = golden(vendor);
+    assert_eq!(
+        oracles.whole.conduct, conduct,
+        "{vendor}: no template changes the conduct"
+    );
+    let prefix = format!("{vendor}/");
+    let written = |path: &&String| {
+        path.starts_with(&prefix)
+            && (path.ends_with("vendor.toml") || path.ends_with("family.toml"))
+    };
+    let own = files.0.keys().filter(written);
+    let left: Vec<String> = own.flat_map(|path| oracles.survivors(path)).collect();
+    let count = left.len();
+    assert!(
+        left.is_empty(),
+        "{count} changes went unnoticed:\n{}",
+        left.join("\n")
+    );
+}
+
+#[test]
+fn a_changed_word_of_arista_is_noticed() {
+    check("arista");
+}
+
+#[test]
+fn a_changed_word_of_cisco_is_noticed() {
+    check("cisco");
+}
+
+#[test]
+fn a_changed_word_of_yealink_is_noticed() {
+    check("yealink");
+}
+
+#[test]
+fn lines_are_taken_apart() {
+    let line = "paths = [\"{mac:lower}.cfg\", \"a\"] # \"no\"";
+    let words: Vec<String> = tokens(line)
+        .iter()
+        .map(|token| other(token, line))
+        .collect();
+    assert_eq!(words, ["pathsx", "{mac:lower}.7fg", "7"]);
+    let made: BTreeMap<usize, usize> = changes("a = 1\n# b\n\nc = true\n")
+        .iter()
+        .map(|change| (change.line, 1))
+        .collect();
+    assert_eq!(made.into_keys().collect::<Vec<_>>(), [1, 4]);
+}
