@@ -22,6 +22,11 @@ pub(super) struct Status {
     site: Option<String>,
 }
 
+/// `doctor`, for a verb that ends with it.
+pub(super) fn doctor(globals: &Globals) -> Result<Exit, Fail> {
+    Doctor { site: None }.run(globals)
+}
+
 impl Doctor {
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
         let session = globals.session()?;

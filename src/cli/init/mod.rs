@@ -5,6 +5,7 @@ mod network;
 use std::fs::{self, OpenOptions};
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -115,7 +116,7 @@ impl Init {
         write(&file, &text)?;
         let binary = std::env::current_exe()
             .map_err(|error| Fail::failed("binary", format!("where is this binary: {error}")))?;
-        write(&unit, &systemd(&binary, &file, &plan.data))?;
+        write(&unit, &systemd(&binary, &file, &plan))?;
         let done = json!({
             "configuration": file.display().to_string(),
             "unit": unit.display().to_string(),
@@ -126,8 +127,13 @@ impl Init {
             config: Some(file),
             ..globals.clone()
         };
-        next_steps(&plan, &unit, root);
-        super::check::told(&written)
+        next_steps(&plan, &written, &unit, root);
+        let exit = super::check::told(&written)?;
+        // Where a server runs with this already, it knows more.
+        if exit == Exit::Done && !globals.json && plan.data.join("admin.sock").exists() {
+            return super::health::doctor(&written);
+        }
+        Ok(exit)
     }
 
     fn plan(self, data: PathBuf, root: bool) -> Result<Plan, Fail> {
@@ -251,18 +257,32 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn systemd(binary: &Path, config: &Path, data: &Path) -> String {
-    let (binary, config, data) = (binary.display(), config.display(), data.display());
+/// The data folder that systemd makes and gives to a user of its own making.
+fn is_state(data: &Path) -> bool {
+    data == Path::new(ROOT_DATA)
+}
+
+fn systemd(binary: &Path, config: &Path, plan: &Plan) -> String {
+    let (binary, config) = (binary.display(), config.display());
+    let mut account = if is_state(&plan.data) {
+        "DynamicUser=yes\nStateDirectory=dialtone\nStateDirectoryMode=0700\n".to_owned()
+    } else {
+        let data = plan.data.display();
+        format!("User={ACCOUNT}\nReadWritePaths={data}\n")
+    };
+    if let Some(group) = plan.certificate.as_ref().and_then(|(_, key)| readers(key)) {
+        account.push_str(&format!("SupplementaryGroups={group}\n"));
+    }
     format!(
         "[Unit]\n\
          Description=dialtone, zero-touch provisioning\n\
-         Documentation=man:dialtone(1)\n\
          After=network-online.target\n\
          Wants=network-online.target\n\n\
          [Service]\n\
-         Type=notify-reload\n\
+         Type=notify\n\
          ExecStart={binary} serve --config {config}\n\
-         User={ACCOUNT}\n\
+         ExecReload=kill -HUP $MAINPID\n\
+         {account}\
          # Ports below 1024, and nothing else that root may do.\n\
          AmbientCapabilities=CAP_NET_BIND_SERVICE\n\
          CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n\
@@ -272,38 +292,60 @@ fn systemd(binary: &Path, config: &Path, data: &Path) -> String {
          NoNewPrivileges=yes\n\
          ProtectSystem=strict\n\
          ProtectHome=read-only\n\
-         PrivateTmp=yes\n\
-         ReadWritePaths={data}\n\n\
+         PrivateTmp=yes\n\n\
          [Install]\n\
          WantedBy=multi-user.target\n"
     )
 }
 
-fn next_steps(plan: &Plan, unit: &Path, root: bool) {
+/// The group that may read a file, if it is not root's.
+fn readers(file: &Path) -> Option<u32> {
+    let about = fs::metadata(file).ok()?;
+    (about.mode() & 0o040 != 0 && about.gid() != 0).then(|| about.gid())
+}
+
+fn next_steps(plan: &Plan, written: &Globals, unit: &Path, root: bool) {
+    // Where a verb looks by itself, it needs not be told.
+    let found = Globals::default()
+        .file()
+        .and_then(|file| absolute(&file).ok());
+    let config = match &written.config {
+        Some(file) if found.as_ref() != Some(file) => format!(" --config {}", file.display()),
+        Some(_) | None => String::new(),
+    };
     let mut steps = Vec::new();
     let data = plan.data.display();
     if root {
-        if !account_is_there() {
-            steps.push(format!(
-                "useradd --system --home-dir {data} --shell /usr/sbin/nologin {ACCOUNT}"
-            ));
+        if !is_state(&plan.data) {
+            if !account_is_there() {
+                steps.push(format!(
+                    "useradd --system --home-dir {data} --shell /usr/sbin/nologin {ACCOUNT}"
+                ));
+            }
+            steps.push(format!("install -d -m 700 -o {ACCOUNT} {data}"));
         }
-        steps.push(format!("install -d -m 700 -o {ACCOUNT} {data}"));
         if !unit.starts_with(UNITS) {
             steps.push(format!("cp {} {UNITS}/", unit.display()));
         }
+        steps.push("systemctl daemon-reload".to_owned());
         steps.push("systemctl enable --now dialtone".to_owned());
     } else {
-        steps.push("dialtone serve".to_owned());
+        steps.push(format!("dialtone serve{config}"));
     }
-    steps.push("dialtone doctor".to_owned());
+    steps.push(format!("dialtone doctor{config}"));
     out::note("next:");
+    if let Some((_, key)) = plan
+        .certificate
+        .as_ref()
+        .filter(|(_, key)| readers(key).is_none())
+    {
+        let key = key.display();
+        out::note(&format!(
+            "  let a group read {key} (chgrp, chmod g+r), and run init again with --force"
+        ));
+    }
     for step in steps {
         out::note(&format!("  {step}"));
-    }
-    if let Some((_, key)) = &plan.certificate {
-        let key = key.display();
-        out::note(&format!("  the server must be able to read {key}"));
     }
 }
 
@@ -387,9 +429,15 @@ mod tests {
     #[test]
     fn the_unit_names_what_it_starts() {
         let path = |text: &str| PathBuf::from(text);
-        let unit = systemd(&path("/bin/d"), &path("/etc/d.toml"), &path("/var/lib/d"));
+        let unit = systemd(&path("/bin/d"), &path("/etc/d.toml"), &plan());
         assert!(unit.contains("\nExecStart=/bin/d serve --config /etc/d.toml\n"));
-        assert!(unit.contains("\nType=notify-reload\n"));
-        assert!(unit.contains("\nReadWritePaths=/var/lib/d\n"));
+        assert!(unit.contains("\nType=notify\n"));
+        assert!(unit.contains("\nStateDirectory=dialtone\n"));
+        let elsewhere = Plan {
+            data: path("/srv/d"),
+            ..plan()
+        };
+        let unit = systemd(&path("/bin/d"), &path("/etc/d.toml"), &elsewhere);
+        assert!(unit.contains("\nUser=dialtone\nReadWritePaths=/srv/d\n"));
     }
 }
