@@ -230,8 +230,11 @@ pub fn outlook(device: &Device, around: &Around<'_>) -> Result<(), Block> {
             return Err(Block::Lifecycle { word });
         }
     }
-    if let Some(answer) = settled(&status) {
-        return answer;
+    match settled(&status) {
+        // It is known, and waits for a file that holds keys.
+        Some(Ok(())) if waits(&status) => return confirmed(device, around),
+        Some(answer) => return answer,
+        None => {}
     }
     let encrypted = speaks_https(around.family, &config.model);
     let carries = carries_certificate(around.vendor, &config.model);
@@ -270,12 +273,27 @@ pub fn outlook(device: &Device, around: &Around<'_>) -> Result<(), Block> {
     if let Some(block) = arming(device, &status, around.now) {
         return Err(block);
     }
+    confirmed(device, around)
+}
+
+/// Keys are given to a unit that a person confirmed, or where the site's policy says so.
+fn confirmed(device: &Device, around: &Around<'_>) -> Result<(), Block> {
+    let config = &device.config;
     let keys = config.arming.keys || around.site.is_some_and(|site| site.keys_at_l2);
     let ceiling = ceiling(around.family, &config.model);
-    if around.class == Class::Key && ceiling >= Assurance::L2 && !keys {
+    let attested = device.status_now().ratchet.mark >= Assurance::L3;
+    if around.class == Class::Key && ceiling >= Assurance::L2 && !keys && !attested {
         return Err(Block::NeedsConfirmation);
     }
     Ok(())
+}
+
+/// Whether it is still on its way to its whole configuration.
+fn waits(status: &Status) -> bool {
+    match status.activation.state {
+        State::Expected | State::Seen | State::Stalled | State::Failed => true,
+        State::Active | State::Served | State::HandedOver => false,
+    }
 }
 
 /// The answer for a unit that is up, or that was.

@@ -2,8 +2,10 @@
 //! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP.
 
 mod certificate;
+mod commands;
 mod desk_phone;
 mod plain_phone;
 mod resets;
 mod scene;
 mod switch;
+mod tools;
