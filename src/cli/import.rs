@@ -10,6 +10,11 @@ use super::exit::{Exit, Fail};
 use super::globals::{DONE, Globals, Session, read_file};
 use super::out;
 
+/// Findings of one kind that are shown in words.
+const SHOWN: usize = 5;
+/// Row numbers and units that are listed in a line.
+const LISTED: usize = 12;
+
 /// `import FILE`, `import report JOB`.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -143,7 +148,7 @@ fn show(session: &Session, report: &Value) -> Result<(), Fail> {
         text(report, "unchanged"),
         text(report, "rejected"),
     ))?;
-    let list = |key: &str| items(report.get(key).unwrap_or(&Value::Null));
+    let list = |key: &str| list_of(report, key);
     for (head, key) in [("Problems", "problems"), ("Warnings", "warnings")] {
         let groups = list(key);
         if groups.is_empty() {
@@ -151,35 +156,38 @@ fn show(session: &Session, report: &Value) -> Result<(), Fail> {
         }
         out.line(&format!("{head}:"))?;
         for group in groups {
+            let count = text(&group, "count");
             out.line(&format!(
-                "  {} ({} rows: {}): {}",
+                "  {} ({count} {}: {}): {}",
                 text(&group, "code"),
-                text(&group, "count"),
-                some(&text(&group, "rows")),
+                plural(&count, "row"),
+                some(&names(&group, "rows")),
                 text(&group, "hint"),
             ))?;
-            for item in items(group.get("items").unwrap_or(&Value::Null))
-                .iter()
-                .take(5)
-            {
-                out.line(&format!(
-                    "    row {}, {}: {} {}",
-                    text(item, "row"),
-                    text(item, "column"),
-                    text(item, "value"),
-                    text(item, "text"),
-                ))?;
+            let items = list_of(&group, "items");
+            for item in items.iter().take(SHOWN) {
+                out.line(&format!("    {}", place(item)))?;
+            }
+            if items.len() > SHOWN {
+                out.line("    … all of them: --json")?;
             }
         }
     }
     for blocked in list("not_today") {
+        let count = text(&blocked, "count");
         out.line(&format!(
-            "Not today: {} units, {}: {}",
-            text(&blocked, "count"),
+            "Not today: {count} {}, {}: {}",
+            plural(&count, "unit"),
             text(&blocked, "code"),
             text(&blocked, "text"),
         ))?;
-        out.line(&format!("  {}", text(&blocked, "command")))?;
+        out.line(&format!("  units: {}", some(&names(&blocked, "devices"))))?;
+        let command = blocked.get("command").and_then(Value::as_str);
+        // Whole, however many units it names: it is there to be copied.
+        let whole = command.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+        if let Some(command) = whole {
+            out.line(&format!("  mend:  {command}"))?;
+        }
     }
     if report.get("dry_run") == Some(&Value::Bool(true)) {
         out::note("dry run: nothing was changed");
@@ -192,12 +200,42 @@ fn show(session: &Session, report: &Value) -> Result<(), Fail> {
     Ok(())
 }
 
-/// The first part of a long list of row numbers.
-fn some(rows: &str) -> String {
-    let all: Vec<&str> = rows.split(',').collect();
-    match all.get(..12) {
-        Some(first) if all.len() > 12 => format!("{} …", first.join(",")),
-        Some(_) | None => rows.to_owned(),
+/// Where something is wrong, and what: `row 4, mac "00156": …`.
+fn place(item: &Value) -> String {
+    let text = |key: &str| item.get(key).and_then(Value::as_str);
+    let mut place = format!(
+        "row {}",
+        item.get("row").and_then(Value::as_u64).unwrap_or(0)
+    );
+    if let Some(column) = text("column") {
+        place.push_str(&format!(", {column}"));
+    }
+    if let Some(value) = text("value") {
+        place.push_str(&format!(" \"{value}\""));
+    }
+    out::printable(&format!("{place}: {}", text("text").unwrap_or_default()))
+}
+
+fn plural(count: &str, word: &str) -> String {
+    match count {
+        "1" => word.to_owned(),
+        _ => format!("{word}s"),
+    }
+}
+
+fn list_of(value: &Value, key: &str) -> Vec<Value> {
+    items(value.get(key).unwrap_or(&Value::Null))
+}
+
+fn names(value: &Value, key: &str) -> Vec<String> {
+    list_of(value, key).iter().map(out::cell).collect()
+}
+
+/// The first part of a long list.
+fn some(all: &[String]) -> String {
+    match all.get(..LISTED) {
+        Some(first) if all.len() > LISTED => format!("{} …", first.join(", ")),
+        Some(_) | None => all.join(", "),
     }
 }
 

@@ -64,9 +64,6 @@ pub struct Line {
     verb: Verb,
 }
 
-/// Verbs whose part of the API is not in this version: neither in the help nor do they work.
-const HIDDEN: [&str; 1] = ["import"];
-
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Write a configuration and a systemd unit: asks, or takes flags
@@ -127,17 +124,8 @@ enum Verb {
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     let words: Vec<OsString> = words.into_iter().collect();
     let read = grammar().try_get_matches_from(&words);
-    let read = read.and_then(|found| {
-        let hidden = found.subcommand_name().filter(|name| HIDDEN.contains(name));
-        let hidden = hidden.map(str::to_owned);
-        Line::from_arg_matches(&found).map(|line| (line, hidden))
-    });
-    let line = match read {
-        Ok((line, None)) => line,
-        Ok((_, Some(name))) => {
-            out::failure(&Fail::not_built(format!("`dialtone {name}`")));
-            return Exit::Usage;
-        }
+    let line = match read.and_then(|found| Line::from_arg_matches(&found)) {
+        Ok(line) => line,
         Err(error) => return misread(&words, &error),
     };
     match line.verb.run(&line.globals) {
@@ -195,7 +183,7 @@ fn misread(words: &[OsString], error: &clap::Error) -> Exit {
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
-    if !asked && let Some(name) = not_built::named(&words, &grammar()) {
+    if !asked && let Some(name) = not_built::named(&words) {
         out::failure(&Fail::not_built(format!("`dialtone {name}`")));
         return Exit::Usage;
     }
@@ -206,9 +194,5 @@ fn misread(words: &[OsString], error: &clap::Error) -> Exit {
 
 /// The command line's grammar, for completions, the manual and the test of the docs.
 pub fn grammar() -> clap::Command {
-    let hidden = |verb: clap::Command| {
-        let name = verb.get_name().to_owned();
-        verb.hide(HIDDEN.contains(&name.as_str()))
-    };
-    Line::command().mut_subcommands(hidden)
+    Line::command()
 }

@@ -15,11 +15,11 @@ use crate::power_cut::Random;
 use crate::store_sample::open;
 
 /// A server in a process of its own.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// Starts one and waits until it is ready.
-    fn serve(folder: &Path) -> Self {
+    pub(crate) fn serve(folder: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dialtone"))
             .args(["serve", "--config"])
             .arg(folder.join("dialtone.toml"))
@@ -49,7 +49,7 @@ impl Drop for Process {
 }
 
 /// A data folder and its configuration, with the site hq.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "data = {:?}\n[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\nadmin = []\n[[site]]\nname = \"hq\"\nprefixes = [\"10.99.0.0/16\"]\ncorroborate = \"prefix\"\n",

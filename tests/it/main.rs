@@ -23,6 +23,7 @@ mod fourth_vendor;
 mod http;
 mod http_hostile;
 mod import_api;
+mod import_cli;
 mod import_kill;
 mod import_plan;
 mod import_support;

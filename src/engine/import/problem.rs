@@ -90,7 +90,6 @@ codes! {
     SiteUnknown = "site-unknown", "make the site first: dialtone site add NAME --prefix PREFIX";
     TextInvalid = "text-invalid", "control characters cannot be part of this value";
     ValueInvalid = "value-invalid", "the value does not fit the variable's type";
-    VariableMissing = "variable-missing", "the profile's templates need this value: set it for the site or give it a column with --map var.NAME=COLUMN";
     VariableUnknown = "variable-unknown", "dialtone var vocabulary shows the variables that there are";
     VendorMissing = "vendor-missing", "name the vendor";
     VendorOther = "vendor-other", "the MAC's first half belongs to another vendor: check MAC and vendor";
