@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Problem;
 use super::fill;
 
-/// What a unit of one family does. Texts with `{…}` are filled by [`fill`].
+/// What a unit of one family does. Texts with `{…}` are filled by the module `fill`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conduct {
