@@ -7,8 +7,8 @@ use std::thread;
 use dialtone::catalog::{Catalog, Files};
 
 use super::conduct::{described, golden};
-use super::files;
 use super::requests::{Vector, differences, vectors};
+use super::{files, vendors};
 
 /// One change: which line, what it was and what it became.
 struct Change {
@@ -335,18 +335,10 @@ fn check(vendor: &str) {
 }
 
 #[test]
-fn a_changed_word_of_arista_is_noticed() {
-    check("arista");
-}
-
-#[test]
-fn a_changed_word_of_cisco_is_noticed() {
-    check("cisco");
-}
-
-#[test]
-fn a_changed_word_of_yealink_is_noticed() {
-    check("yealink");
+fn a_changed_word_is_noticed() {
+    for vendor in vendors() {
+        check(&vendor);
+    }
 }
 
 #[test]
