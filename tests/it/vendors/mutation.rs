@@ -154,15 +154,23 @@ const SAMPLE: &str = "[unit]\nmac = \"02005e000001\"\nserial = \"S1\"\n";
 /// A template with nothing in it that still is of its format, and still includes what a pinned family
 /// has to.
 fn hollow(path: &str, text: &str) -> String {
-    let root = text.lines().next().filter(|line| line.starts_with('<'));
-    if let Some(root) = root {
-        return format!("{root}\n{}\n", root.replacen('<', "</", 1));
-    }
     let parts = ["pin.j2", "release.j2"];
-    if parts.iter().any(|part| path.ends_with(part)) || !text.contains("release.j2") {
+    if parts.iter().any(|part| path.ends_with(part)) {
         return String::new();
     }
-    "{% if false %}{% include \"pin.j2\" %}{% include \"release.j2\" %}{% endif %}\n".to_owned()
+    let pinned = if text.contains("release.j2") {
+        "{% if false %}{% include \"pin.j2\" %}{% include \"release.j2\" %}{% endif %}\n"
+    } else {
+        ""
+    };
+    let tag = |line: &&str| line.starts_with('<') && !line.starts_with("<?");
+    match text.lines().find(tag) {
+        Some(root) => {
+            let name = root.trim_start_matches('<').split([' ', '>']).next();
+            format!("{root}\n{pinned}</{}>\n", name.unwrap_or_default())
+        }
+        None => pinned.to_owned(),
+    }
 }
 
 /// A vendor by itself, with what recognises the others' addresses. Its templates are hollow: they are
