@@ -188,8 +188,9 @@ fn alone(vendor: &str) -> Files {
             text.into_owned()
         } else if path.ends_with("/vendor.toml") {
             let table: toml::Table = text.parse().expect("TOML");
-            let kept = ["vendor", "names", "oui"].map(|key| format!("{key} = {}", table[key]));
-            kept.join("\n")
+            let named = |key: &&str| table.get(*key).map(|value| format!("{key} = {value}"));
+            let kept = ["vendor", "names", "oui"];
+            kept.iter().filter_map(named).collect::<Vec<_>>().join("\n")
         } else {
             continue;
         };
