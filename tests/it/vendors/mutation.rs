@@ -163,6 +163,9 @@ fn hollow(path: &str, text: &str) -> String {
     } else {
         ""
     };
+    if text.starts_with("{\n") {
+        return format!("{pinned}{{}}\n");
+    }
     let tag = |line: &&str| line.starts_with('<') && !line.starts_with("<?");
     match text.lines().find(tag) {
         Some(root) => {
