@@ -8,6 +8,7 @@ mod cisco;
 mod conduct;
 mod mutation;
 mod requests;
+mod scripts;
 mod yealink;
 
 use std::collections::{BTreeMap, BTreeSet};
