@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialtone::answer::{Answer, Body, Delivery, Door, File, Ticket, TlsFailure};
+use dialtone::answer::{Answer, Asked, Body, Delivery, Door, File, Ticket, TlsFailure};
 use dialtone::engine::facts::Facts;
 use dialtone::model::identity::Channel;
 use dialtone::net::admission::Admission;
@@ -31,6 +31,10 @@ impl Door for OneFile {
             etag: "0123456789abcdef".to_owned(),
             ticket: Ticket(1),
         })
+    }
+
+    async fn point(&self, _facts: Facts) -> Asked {
+        Asked::default()
     }
 
     async fn delivered(&self, _ticket: &Ticket, _how: Delivery, _bytes: u64) {}

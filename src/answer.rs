@@ -1,9 +1,12 @@
 //! What the device door hands back to a transport. A transport encodes it and decides nothing.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 
 use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
 use crate::engine::facts::Facts;
+use crate::model::identity::{DeviceId, Serial};
 
 /// The answer to one request.
 pub enum Answer {
@@ -32,6 +35,35 @@ pub enum Body {
         path: std::path::PathBuf,
         length: u64,
     },
+}
+
+/// What the door makes of a unit that asks where its configuration is.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// `None` is the refusal: a plain lease without the options, or silence.
+    pub pointer: Option<Pointed>,
+    /// The listed unit that is meant.
+    pub device: Option<DeviceId>,
+    /// Its family is known, by the manifests or by the inventory.
+    pub recognised: bool,
+    /// The serial that its own packet named, for its lease.
+    pub serial: Option<Serial>,
+    /// Where it stands, by its record, its address or its relay.
+    pub site: Option<String>,
+}
+
+/// Where a unit is told to ask: for DHCP the options, for SIP PnP the URL.
+#[derive(Clone, Debug)]
+pub struct Pointed {
+    /// In ascending order, each at most once; a value may be longer than 255 octets (RFC 3396).
+    pub options: Vec<(u8, Vec<u8>)>,
+    pub siaddr: Option<Ipv4Addr>,
+    /// The BOOTP file field.
+    pub file: Option<String>,
+    /// The body of a NOTIFY.
+    pub url: Option<String>,
+    /// Handed back with the end of a NOTIFY.
+    pub ticket: Ticket,
 }
 
 /// A refusal in each transport's form.
@@ -74,7 +106,9 @@ pub enum TlsFailure {
 pub trait Door: Clone + Send + Sync + 'static {
     /// Decides, renders and records, as trust.md section 7 orders.
     fn answer(&self, facts: Facts) -> impl Future<Output = Answer> + Send;
-    /// The end of a transfer.
+    /// A unit asks where its configuration is, by DHCP or SIP PnP.
+    fn point(&self, facts: Facts) -> impl Future<Output = Asked> + Send;
+    /// The end of a transfer, or of a NOTIFY.
     fn delivered(
         &self,
         ticket: &Ticket,

@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::engine::sightings::Sightings;
 use crate::model::activation::Check;
 use crate::model::event::{Alert, Sighting};
-use crate::model::identity::DeviceId;
+use crate::model::identity::{Channel, DeviceId};
 use crate::store::{Keys, Store};
 
 /// The clock, given from above.
@@ -58,6 +58,11 @@ pub struct Bases {
     pub tftp: Option<String>,
     /// Other names that we answer to, in lower case.
     pub aliases: Vec<String>,
+    /// Transports whose base may be told to units that ask where to go: not one that was made from
+    /// a loopback address.
+    pub pointers: BTreeSet<Channel>,
+    /// Names in server certificates that somebody else than our own CA issued, in lower case.
+    pub certified: Vec<String>,
 }
 
 /// Something that people may want to see at once.

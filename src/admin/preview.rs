@@ -285,7 +285,7 @@ fn strangers(
     let (model, known) = (Some(device.config.model.as_str()), Known::default());
     let (decision, _) = stranger::answer(&selected, model, None, &known, to_lose, &world(lens));
     match decision {
-        Decision::Refuse => Given::Refusal,
+        Decision::Refuse | Decision::Point(_) => Given::Refusal,
         Decision::Bootstrap(plan) | Decision::Serve(plan) => Given::Strangers(plan.which),
     }
 }

@@ -188,6 +188,11 @@ fn latin1(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Whether an option's octets are what a rule or a reply's `when` says.
+pub fn matches(matcher: &OptionMatch, bytes: &[u8]) -> bool {
+    option(matcher, bytes).is_some()
+}
+
 fn option(matcher: &OptionMatch, bytes: &[u8]) -> Option<Found> {
     match matcher {
         OptionMatch::Text(pattern) => pattern.find(&latin1(bytes)),

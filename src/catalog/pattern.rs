@@ -214,32 +214,41 @@ impl Pattern {
     }
 
     fn form(&self, hole: &Hole, values: &Found) -> Option<String> {
-        Some(match (hole.name.as_str(), hole.form.as_str()) {
-            ("mac", form) => mac_form(values.mac?, form),
-            ("model", "lower") => values.model.as_ref()?.to_lowercase(),
-            ("model", "upper") => values.model.as_ref()?.to_uppercase(),
-            ("model", "lower-under") => values
-                .model
-                .as_ref()?
-                .to_lowercase()
-                .replace(['-', ' '], "_"),
-            ("model", _) => values.model.clone()?,
-            ("serial", _) => values.serial.clone()?,
-            ("firmware", "under") => values.firmware.as_ref()?.replace('.', "_"),
-            ("firmware", _) => values.firmware.clone()?,
-            ("hardware", _) => values.hardware.clone()?,
-            ("part", _) => values.part.clone()?,
-            ("user", _) => values.user.clone()?,
-            ("ws", _) => " ".to_owned(),
-            (table, _) => {
-                let keys = self.tables.get(table.strip_prefix("model@")?)?;
+        match hole.name.strip_prefix("model@") {
+            Some(table) => {
+                let keys = self.tables.get(table)?;
                 let model = values.model.as_ref()?;
                 keys.iter()
                     .find(|(_, models)| models.contains(model))
-                    .map(|(key, _)| key.clone())?
+                    .map(|(key, _)| key.clone())
             }
-        })
+            None => written(&hole.name, &hole.form, values),
+        }
     }
+}
+
+/// What a hole's value looks like in its form; `None` where the value is missing, or where there
+/// is no such hole.
+pub fn written(hole: &str, form: &str, values: &Found) -> Option<String> {
+    Some(match (hole, form) {
+        ("mac", form) => mac_form(values.mac?, form),
+        ("model", "lower") => values.model.as_ref()?.to_lowercase(),
+        ("model", "upper") => values.model.as_ref()?.to_uppercase(),
+        ("model", "lower-under") => values
+            .model
+            .as_ref()?
+            .to_lowercase()
+            .replace(['-', ' '], "_"),
+        ("model", _) => values.model.clone()?,
+        ("serial", _) => values.serial.clone()?,
+        ("firmware", "under") => values.firmware.as_ref()?.replace('.', "_"),
+        ("firmware", _) => values.firmware.clone()?,
+        ("hardware", _) => values.hardware.clone()?,
+        ("part", _) => values.part.clone()?,
+        ("user", _) => values.user.clone()?,
+        ("ws", _) => " ".to_owned(),
+        (_, _) => return None,
+    })
 }
 
 fn same(slot: &mut Option<String>, held: &str) -> Option<()> {

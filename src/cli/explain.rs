@@ -16,6 +16,7 @@ use super::out;
 use crate::catalog::{Catalog, load};
 use crate::engine::explain::{Explanation, explain};
 use crate::engine::facts::{DhcpFacts, Facts, Method};
+use crate::engine::reply::Bases;
 use crate::engine::target;
 use crate::model::certificate::PeerCertificate;
 use crate::model::identity::{Channel, Mac};
@@ -78,7 +79,11 @@ impl Explain {
                 .map_err(|error| error.to_string())
                 .and_then(|line| facts(&line));
             let row = match answer {
-                Ok(facts) => shown(&explain(&facts, &catalog), &facts),
+                Ok(facts) => {
+                    // The default configuration has no base that a unit elsewhere could reach.
+                    let explanation = explain(&facts, &catalog, &Bases::default());
+                    shown(&explanation, &facts)
+                }
                 Err(error) => {
                     exit = Exit::Failed;
                     json!({ "error": error })
@@ -165,7 +170,7 @@ fn dhcp(raw: Dhcp) -> Result<DhcpFacts, String> {
         chaddr: raw.chaddr.as_deref().and_then(|text| Mac::parse(text).ok()),
         options,
         giaddr: raw.giaddr.as_deref().and_then(|text| text.parse().ok()),
-        port: None,
+        ..DhcpFacts::default()
     })
 }
 
@@ -196,10 +201,26 @@ fn certificate(pem: Option<&str>, names: Option<Names>) -> Result<Option<PeerCer
     }))
 }
 
+/// A text as it is, else `hex:` and its octets.
+fn written(octets: &[u8]) -> String {
+    let plain = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
+    match std::str::from_utf8(octets) {
+        Ok(text) if octets.iter().all(plain) => text.to_owned(),
+        Ok(_) | Err(_) => {
+            let digits = octets.iter().map(|octet| format!("{octet:02x}"));
+            format!("hex:{}", digits.collect::<String>())
+        }
+    }
+}
+
 fn shown(explanation: &Explanation, facts: &Facts) -> Value {
     let claims = &explanation.claims;
-    // No pointer is given while the base URL is the loopback default, so no option either.
-    let dhcp_options = facts.dhcp.as_ref().map(|_| json!({}));
+    let options = explanation.reply.options.iter();
+    let options = options.map(|(code, octets)| (code.to_string(), Value::from(written(octets))));
+    let dhcp_options = facts
+        .dhcp
+        .as_ref()
+        .map(|_| Value::Object(options.collect()));
     json!({
         "vendor": claims.vendor,
         "family": claims.family,

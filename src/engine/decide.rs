@@ -490,7 +490,7 @@ impl<'a> Listed<'a> {
         };
         self.see(lowly);
         let (outcome, mut before_answer) = match &decision {
-            Decision::Refuse => (Outcome::Refused, why == reason::TOKEN_PLAIN),
+            Decision::Refuse | Decision::Point(_) => (Outcome::Refused, why == reason::TOKEN_PLAIN),
             Decision::Bootstrap(plan) => (Outcome::Partial, plan.credential),
             Decision::Serve(plan) if plan.partial => (Outcome::Partial, plan.credential),
             Decision::Serve(plan) => (Outcome::Pass, plan.credential),

@@ -87,10 +87,40 @@ pub struct DhcpFacts {
     /// `discover`, `request`, `inform` ...
     pub message: String,
     pub chaddr: Option<Mac>,
+    /// The address that the client has; none where it has none yet.
+    pub ciaddr: Option<IpAddr>,
     pub options: BTreeMap<u8, Vec<u8>>,
     pub giaddr: Option<IpAddr>,
+    /// The interface that heard it.
+    pub interface: Option<String>,
     /// Option 82 of a trusted relay.
     pub port: Option<RelayPort>,
+    /// Somebody else's server answers: we only look on.
+    pub observed: bool,
+}
+
+impl DhcpFacts {
+    /// Whether the unit's boot begins with it: a DISCOVER, or a REQUEST for an address that it had
+    /// before (INIT-REBOOT, RFC 2131 section 4.3.2).
+    pub fn begins(&self) -> bool {
+        const ADDRESS: u8 = 50;
+        const SERVER: u8 = 54;
+        let has = |code: u8| self.options.contains_key(&code);
+        match self.message.as_str() {
+            "discover" => true,
+            "request" => self.ciaddr.is_none() && has(ADDRESS) && !has(SERVER),
+            _ => false,
+        }
+    }
+
+    /// Names the segment that it came from.
+    pub fn segment(&self) -> String {
+        let interface = self.interface.as_deref().unwrap_or_default();
+        match self.giaddr {
+            Some(relay) => format!("{interface} {relay}"),
+            None => interface.to_owned(),
+        }
+    }
 }
 
 /// What a SUBSCRIBE for `ua-profile` said.

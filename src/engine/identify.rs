@@ -14,7 +14,11 @@ use crate::model::secret::Secret;
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     pub vendor: Option<String>,
+    /// The vendor is known by its OUI alone, or it is a protocol's own name.
+    pub weak: bool,
     pub family: Option<String>,
+    /// The request itself names the family: it is not the vendor's default.
+    pub family_named: bool,
     pub model: Option<String>,
     pub mac: Option<Mac>,
     pub serial: Option<Serial>,
@@ -116,6 +120,7 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
         }
         keep
     });
+    claims.weak = hints.iter().all(|hint| hint.generic || hint.common);
     hints.sort_by_key(|hint| strength(hint.kind));
     claims.certificate = facts.certificate.as_ref().map(|shown| {
         let hint = hints.iter().find(|hint| hint.kind == HintKind::Certificate);
@@ -145,6 +150,7 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
         &mut claims.why,
     );
     claims.family = family(&hints, &claims, catalog);
+    claims.family_named = hints.iter().any(|hint| hint.family.is_some());
     for hint in hints.iter().filter(|hint| hint.kind == HintKind::Path) {
         if let (Some(family), Some(artefact)) = (&hint.family, &hint.artefact) {
             claims

@@ -16,6 +16,8 @@ use crate::model::site::{Site, Waiver};
 pub struct Known {
     pub by_mac: Option<Device>,
     pub by_serial: Option<Device>,
+    /// The unit that a DHCP client identifier names.
+    pub by_client: Option<Device>,
     /// The unit that the token was made for, and the generation it was made in.
     pub by_token: Option<(Device, u32)>,
     pub by_report: Option<(Device, u32)>,
@@ -86,6 +88,7 @@ impl Known {
             self.by_token.as_ref().map(|(device, _)| device),
             self.by_mac.as_ref(),
             self.by_serial.as_ref(),
+            self.by_client.as_ref(),
         ];
         let mut one: Option<&Device> = None;
         let mut ids = Vec::new();

@@ -11,6 +11,8 @@ pub mod known;
 pub mod level;
 pub mod outcome;
 pub mod outlook;
+pub mod point;
+pub mod reply;
 pub mod resolve;
 pub mod select;
 pub mod sightings;

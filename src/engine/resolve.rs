@@ -71,6 +71,25 @@ pub fn of_stranger(
     values
 }
 
+/// What replies to units at a site are made of: public and site values. They are seen by everybody
+/// on its segment, as every DHCP reply is.
+pub fn of_site(
+    site: Option<&str>,
+    scopes: &Scopes,
+    profile: &SiteProfile,
+    vocabulary: &Vocabulary,
+) -> Values {
+    let mut values = defaults(vocabulary);
+    shared(&mut values, site, scopes);
+    put(&mut values, Layer::Profile, "", &profile.variables);
+    let open = |name: &String| {
+        let variable = vocabulary.0.get(name);
+        variable.is_some_and(|variable| variable.class <= Class::Site)
+    };
+    values.retain(|name, found| open(name) && found.resolved.value != Value::Secret);
+    values
+}
+
 /// The highest class among the values that are set and that a template reads, and when a person
 /// last changed a layer that the unit sees.
 pub fn needs(

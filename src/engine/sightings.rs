@@ -38,6 +38,9 @@ impl Sightings {
                 let (first, count) = (row.first, row.count.saturating_add(1));
                 let known = row.clone();
                 *row = sighting.clone();
+                if row.ip.is_unspecified() {
+                    row.ip = known.ip;
+                }
                 row.first = first;
                 row.count = count;
                 row.model = row.model.take().or(known.model);

@@ -1,5 +1,6 @@
 //! What `decide` hands to the service: what to answer, what to record, what to tell people.
 
+use super::reply::Reply;
 use crate::model::access::Grant;
 use crate::model::activation::{CheckKind, Outcome};
 use crate::model::device::Status;
@@ -28,11 +29,12 @@ pub struct Verdict {
     pub sighting: bool,
 }
 
-/// Refuse, or render.
+/// Refuse, tell where to ask, or render.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Decision {
     #[default]
     Refuse,
+    Point(Reply),
     Bootstrap(Plan),
     Serve(Plan),
 }
@@ -109,9 +111,12 @@ pub mod reason {
     pub const NEEDS_WAIVER: &str = "needs-waiver";
     pub const NOT_LISTED: &str = "not-listed";
     pub const NOT_PUBLISHED: &str = "not-published";
+    pub const NO_POINTER: &str = "no-pointer";
     pub const NOT_RECOGNISED: &str = "not-recognised";
+    pub const OBSERVED: &str = "observed";
     pub const OTHER_PLACE: &str = "other-place";
     pub const PLAIN: &str = "plain-transport";
+    pub const POINTED: &str = "pointed";
     pub const RENDER: &str = "render-error";
     pub const RETIRED: &str = "retired";
     pub const SPENT: &str = "too-often";

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::verifier::SignatureOnly;
 use crate::answer::TlsFailure;
-use crate::pki::{ServerCertificate, names_of};
+use crate::pki::{ServerCertificate, covers, names_of};
 
 /// The largest certificate or key file that is read.
 const LARGEST_FILE: u64 = 1024 * 1024;
@@ -225,6 +225,16 @@ impl Tls {
             .collect()
     }
 
+    /// Names of the certificates that the admin supplies, in lower case, each once.
+    pub fn certified(&self) -> Vec<String> {
+        let set = self.shown.set.load();
+        let names = set.given.iter().flat_map(|candidate| &candidate.names);
+        let mut names: Vec<String> = names.cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// For people's clients: the same certificates, and no certificate is asked for.
     pub fn for_people(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Chooser>::clone(&self.shown);
@@ -316,13 +326,7 @@ impl Candidate {
     }
 
     fn is_for(&self, name: &str) -> bool {
-        self.names.iter().any(|own| {
-            own == name
-                || own.strip_prefix("*.").is_some_and(|zone| {
-                    name.split_once('.')
-                        .is_some_and(|(host, rest)| !host.is_empty() && rest == zone)
-                })
-        })
+        covers(&self.names, name)
     }
 }
 

@@ -9,8 +9,10 @@ use crate::catalog::revision::Revision;
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::known::{Known, Needs};
+use crate::engine::point;
 use crate::engine::resolve::Values;
 use crate::model::device::Device;
+use crate::model::identity::{Mac, Serial};
 use crate::store::KnownAsk;
 
 /// A listed unit, the revision that it is rendered from, and what it sees.
@@ -41,6 +43,14 @@ impl Inner {
             ask.macs.extend(&conflict.macs);
             ask.serials.extend(conflict.serials.iter().cloned());
         }
+        let (client_mac, client_serial) =
+            facts.dhcp.as_ref().map(point::client).unwrap_or_default();
+        ask.macs
+            .extend(client_mac.filter(|mac| !ask.macs.contains(mac)));
+        let more = client_serial
+            .iter()
+            .filter(|serial| !ask.serials.contains(serial));
+        ask.serials.extend(more.cloned().collect::<Vec<_>>());
         let rows = self.hub.store.known(&ask).await?;
         let refused = match facts.source {
             Some(source) => self.recent.refused_to(source, now),
@@ -59,9 +69,21 @@ impl Inner {
             let vendor = claims.vendor.as_ref();
             vendor.is_none_or(|vendor| *vendor == device.config.vendor)
         };
+        let with_mac = |mac: Option<Mac>| {
+            let mut rows = rows.by_mac.iter();
+            rows.find(|device| mac.is_some() && device.config.mac == mac)
+        };
+        let with_serial = |serial: &Option<Serial>| {
+            let rows = rows.by_serial.iter();
+            let mut rows =
+                rows.filter(|device| serial.is_some() && device.config.serial == *serial);
+            rows.find(own)
+        };
+        let by_client = with_mac(client_mac).or_else(|| with_serial(&client_serial));
         Ok(Known {
-            by_serial: rows.by_serial.iter().find(own).cloned(),
-            by_mac: rows.by_mac.into_iter().next(),
+            by_serial: with_serial(&claims.serial).cloned(),
+            by_mac: with_mac(claims.mac).cloned(),
+            by_client: by_client.cloned(),
             by_token: rows.by_token,
             by_report: rows.by_report,
             lease: rows.lease,

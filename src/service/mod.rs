@@ -3,8 +3,10 @@
 //! Every transport comes through [`Service::answer`](Door::answer). Nothing is decided here: the
 //! engine decides, this module fetches what it asks for and writes down what it says.
 
+mod arrivals;
 mod cases;
 pub(crate) mod material;
+pub(crate) mod point;
 mod recent;
 mod record;
 mod report;
@@ -15,7 +17,7 @@ mod tickets;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::answer::{Answer, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
+use crate::answer::{Answer, Asked, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
 use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
 use crate::engine::decide::{UnitSide, decide};
 use crate::engine::facts::Facts;
@@ -27,6 +29,7 @@ use crate::engine::verdict::{Decision, Plan, Source, reason};
 use crate::hub::Hub;
 use crate::store::StoreError;
 
+use self::arrivals::Arrivals;
 use self::cases::Case;
 use self::material::{Made, Unmade};
 use self::recent::Recent;
@@ -52,6 +55,7 @@ struct Inner {
     revisions: Revisions,
     tickets: Tickets,
     recent: Recent,
+    arrivals: Arrivals,
     alarms: Alarms,
 }
 
@@ -81,6 +85,7 @@ impl Service {
             revisions: Revisions::default(),
             tickets: Tickets::default(),
             recent: Recent::default(),
+            arrivals: Arrivals::default(),
             alarms: Alarms::default(),
         }))
     }
@@ -123,7 +128,7 @@ impl Service {
 
         // Rendered first: a file that cannot be made is a refusal, and spends nothing.
         let made = match &verdict.decision {
-            Decision::Refuse => None,
+            Decision::Refuse | Decision::Point(_) => None,
             Decision::Bootstrap(plan) | Decision::Serve(plan) => {
                 let made = self
                     .make(plan, facts, &claims, unit.as_ref(), &snapshot)
@@ -318,6 +323,10 @@ impl Door for Service {
         let nobody = crate::engine::known::Known::default();
         let selected = select(&facts, &claims, &nobody, &catalog);
         Answer::Refuse(refusal_of(&selected, claims.vendor.is_some()))
+    }
+
+    async fn point(&self, facts: Facts) -> Asked {
+        self.pointed(&facts).await
     }
 
     async fn delivered(&self, ticket: &Ticket, how: Delivery, bytes: u64) {

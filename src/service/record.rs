@@ -1,13 +1,13 @@
 //! What is written of a request and of the end of its transfer, and what people are told.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::material::Made;
-use super::tickets::{Tickets, Transfer};
+use super::tickets::{Open, Tickets, Transfer};
 use super::{Service, TRIES, Trouble};
 use crate::answer::{Delivery, Ticket, TlsFailure};
 use crate::engine::boot;
@@ -170,7 +170,7 @@ impl Service {
         let (Some(revision), Some(family)) = (change.revision, selected.family) else {
             return Ok(Tickets::NOBODY);
         };
-        Ok(inner.tickets.begin(Transfer {
+        Ok(inner.tickets.begin(Open::File(Box::new(Transfer {
             device: change.id,
             family: Arc::clone(family),
             sent: Sent {
@@ -188,16 +188,20 @@ impl Service {
             path: facts.target.shown(),
             by: verdict.by,
             ip: facts.source,
-        }))
+        }))))
     }
 
     /// The end of a transfer: a check, and what it means for the unit.
     pub(super) async fn end_of_transfer(&self, ticket: &Ticket, how: Delivery, bytes: u64) {
-        let Some(transfer) = self.0.tickets.end(ticket) else {
+        let Some(open) = self.0.tickets.end(ticket) else {
             return;
         };
         for _ in 0..TRIES {
-            match self.try_end(&transfer, how, bytes).await {
+            let ended = match &open {
+                Open::File(transfer) => self.try_end(transfer, how, bytes).await,
+                Open::Pointer(told) => self.pointer_ended(told, how).await,
+            };
+            match ended {
                 Ok(()) => return,
                 Err(Trouble::Again) => {}
                 Err(Trouble::Store(error)) => {
@@ -267,7 +271,7 @@ impl Service {
         self.write(writes, false, news).await
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         writes: Vec<Write>,
         before_answer: bool,
@@ -288,7 +292,7 @@ impl Service {
         Ok(())
     }
 
-    fn alerts(
+    pub(super) fn alerts(
         &self,
         drafts: &[AlertDraft],
         now: Timestamp,
@@ -312,7 +316,7 @@ impl Service {
         }
     }
 
-    fn sight(
+    pub(super) fn sight(
         &self,
         facts: &Facts,
         claims: &Claims,
@@ -320,8 +324,11 @@ impl Service {
         verdict: &Verdict,
         now: Timestamp,
     ) {
-        let Some(ip) = facts.source else {
-            return;
+        // A unit that asks for an address has none yet.
+        let ip = match (facts.source, &facts.dhcp) {
+            (Some(ip), _) => ip,
+            (None, Some(_)) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            (None, None) => return,
         };
         let hub = &self.0.hub;
         let site = self.0.snapshots.of(hub).ok().and_then(|snapshot| {
@@ -348,7 +355,8 @@ impl Service {
             },
         };
         let mut rows = hub.sightings.lock().unwrap_or_else(PoisonError::into_inner);
-        let noted = rows.note(sighting, known.lease.is_some()).cloned();
+        let real = known.lease.is_some() || by_its_words(facts, claims);
+        let noted = rows.note(sighting, real).cloned();
         drop(rows);
         if let Some(sighting) = noted {
             hub.tell(News::Quarantine(Arc::new(sighting)));
@@ -432,6 +440,12 @@ impl Service {
     }
 }
 
+/// A relay port, or a vendor class that its maker's part fits (trust.md section 6).
+fn by_its_words(facts: &Facts, claims: &Claims) -> bool {
+    let dhcp = facts.dhcp.as_ref();
+    dhcp.is_some_and(|dhcp| dhcp.port.is_some() || !claims.weak)
+}
+
 /// The audit entry of a credential serving: who, which file, where.
 fn serving(facts: &Facts, verdict: &Verdict, change: &UnitChange, now: Timestamp) -> AuditEntry {
     let ip = facts.source.map(|ip| ip.to_string()).unwrap_or_default();
@@ -461,7 +475,7 @@ fn told(verdict: &Verdict, selected: &Selected<'_>) -> String {
             artefact.id.as_str()
         });
     match &verdict.decision {
-        Decision::Refuse => format!("{file}: refused, {}", verdict.reason),
+        Decision::Refuse | Decision::Point(_) => format!("{file}: refused, {}", verdict.reason),
         Decision::Bootstrap(_) => format!("{file}: the bootstrap, {}", verdict.reason),
         Decision::Serve(plan) if plan.partial => {
             format!(

@@ -11,6 +11,7 @@ use dialtone::admin::Admin;
 use dialtone::catalog::{Catalog, Files, load};
 use dialtone::engine::sightings::Sightings;
 use dialtone::hub::{Bases, Hub};
+use dialtone::model::identity::Channel;
 use dialtone::pki::Authority;
 use dialtone::store::{Keys, Options, Store};
 use dialtone::web::{self, Setup, State};
@@ -77,6 +78,8 @@ impl Server {
                 http: Some("http://prov.example.net/".to_owned()),
                 tftp: None,
                 aliases: Vec::new(),
+                pointers: BTreeSet::from([Channel::Https, Channel::Http]),
+                certified: Vec::new(),
             }),
             ca_pem: authority.pem().to_owned(),
             anchored: ArcSwap::from_pointee(BTreeSet::new()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dialtone::answer::{Answer, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
+use dialtone::answer::{Answer, Asked, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
 use dialtone::catalog::manifest::{HttpRefusal, TftpRefusal};
 use dialtone::engine::facts::Facts;
 use dialtone::model::identity::Channel;
@@ -97,6 +97,10 @@ impl Door for FakeDoor {
             "close" => refuse(HttpRefusal::Close),
             _ => refuse(HttpRefusal::NotFound),
         }
+    }
+
+    async fn point(&self, _facts: Facts) -> Asked {
+        Asked::default()
     }
 
     async fn delivered(&self, ticket: &Ticket, how: Delivery, bytes: u64) {

@@ -30,6 +30,7 @@ mod import_support;
 mod manifest;
 mod outcome;
 mod outlook;
+mod point;
 mod power_cut;
 mod prove;
 mod render;

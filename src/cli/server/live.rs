@@ -185,6 +185,15 @@ impl Live {
         self.count().await;
     }
 
+    /// The bases by the configuration, and by the certificates that are shown now.
+    pub(super) fn rebase(&self) {
+        let certified = self.tls.certified();
+        let bases = names::bases(&self.config(), &self.addresses, certified);
+        if *self.hub.bases.load_full() != bases {
+            self.hub.bases.store(Arc::new(bases));
+        }
+    }
+
     /// Server certificates for the names that hold now.
     fn rename(&self) -> Result<(), String> {
         let settings = self.hub.store.settings().map_err(text)?;
@@ -240,11 +249,10 @@ impl Live {
             tracing::info!(%row, "from the configuration");
         }
         let notes = needs_restart(&self.config(), &fresh.config);
-        let bases = names::bases(&fresh.config, &self.addresses);
         self.hub.catalog.store(fresh.catalog);
-        self.hub.bases.store(Arc::new(bases));
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh.config);
         self.tls.show_files(fresh.tls);
+        self.rebase();
         self.trust_these(fresh.certs);
         self.follow().await;
         self.publish().await;

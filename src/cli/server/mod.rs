@@ -219,7 +219,7 @@ async fn launch<D: Door>(
         store,
         keys,
         catalog: ArcSwap::new(catalog),
-        bases: ArcSwap::from_pointee(names::bases(&config, &addresses)),
+        bases: ArcSwap::from_pointee(names::bases(&config, &addresses, tls.certified())),
         ca_pem: authority.pem().to_owned(),
         anchored: ArcSwap::from_pointee(BTreeSet::new()),
         sightings: Mutex::new(Sightings::default()),

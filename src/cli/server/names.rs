@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::hub::Bases;
+use crate::model::identity::Channel;
 use crate::model::site::Site;
 
 /// Where the listeners are, as bound.
@@ -41,18 +42,38 @@ fn shown(addresses: &[SocketAddr]) -> Vec<String> {
 
 /// The bases: the configuration's, else the first address as bound. A wildcard is no base: nobody
 /// could reach it. Loopback is one, so that a trial on one machine works; `doctor` says what it is.
-pub(super) fn bases(config: &Config, addresses: &Addresses) -> Bases {
+/// `certified` are names in certificates that somebody else issued.
+pub(super) fn bases(config: &Config, addresses: &Addresses, certified: Vec<String>) -> Bases {
     let bound = |scheme: &str, list: &[SocketAddr]| {
         let first = list.first().filter(|first| !first.ip().is_unspecified())?;
         Some(format!("{scheme}://{first}/"))
     };
     let https = || bound("https", &addresses.https);
     let http = || bound("http", &addresses.http);
+    // No unit elsewhere can reach what is bound to loopback: it is told nothing, not that.
+    let reached = |list: &[SocketAddr]| list.first().is_some_and(|first| !first.ip().is_loopback());
+    let pointers = [
+        (
+            Channel::Https,
+            config.public_url.is_some() || reached(&addresses.https),
+        ),
+        (
+            Channel::Http,
+            config.public_http_url.is_some() || reached(&addresses.http),
+        ),
+        (Channel::Tftp, config.public_tftp.is_some()),
+    ];
     Bases {
         https: config.public_url.clone().or_else(https),
         http: config.public_http_url.clone().or_else(http),
-        tftp: None,
+        tftp: config.public_tftp.clone(),
         aliases: config.public_aliases.clone(),
+        pointers: pointers
+            .into_iter()
+            .filter(|(_, told)| *told)
+            .map(|(channel, _)| channel)
+            .collect(),
+        certified,
     }
 }
 
@@ -121,7 +142,7 @@ mod tests {
     #[test]
     fn a_wildcard_is_no_base_and_loopback_is_one() {
         let mut config = Config::default();
-        let base = |config: &Config, https| bases(config, &addresses(https)).https;
+        let base = |config: &Config, https| bases(config, &addresses(https), Vec::new()).https;
         assert_eq!(base(&config, "0.0.0.0:443"), None);
         assert_eq!(base(&config, "[::]:443"), None);
         let loopback = base(&config, "[::1]:443");

@@ -114,6 +114,7 @@ pub(super) fn keep(tasks: &mut Tasks, service: Option<Service>, live: &Arc<Live>
     tasks.spawn(async move {
         let mut seen = live.hub.store.settings_version();
         while ticks.next().await {
+            live.rebase();
             let version = live.hub.store.settings_version();
             if version != seen {
                 seen = version;

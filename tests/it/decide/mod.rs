@@ -19,6 +19,7 @@ use self::scene::{MAC, OTHER, Scene, at};
 fn told(verdict: &Verdict) -> String {
     let what = match &verdict.decision {
         Decision::Refuse => "refuse".to_owned(),
+        Decision::Point(_) => "point".to_owned(),
         Decision::Bootstrap(plan) | Decision::Serve(plan) => {
             let grant = match (plan.grant.site, plan.grant.credential, plan.grant.key) {
                 (false, false, false) => "public",

@@ -6,6 +6,7 @@
 mod arista;
 mod cisco;
 mod conduct;
+mod dhcp;
 mod mutation;
 mod requests;
 mod scripts;

@@ -10,6 +10,7 @@ use dialtone::catalog::Catalog;
 use dialtone::catalog::pattern::Found;
 use dialtone::engine::explain::explain;
 use dialtone::engine::facts::{DhcpFacts, Facts};
+use dialtone::engine::reply::Bases;
 use dialtone::engine::target;
 use dialtone::model::certificate::PeerCertificate;
 use dialtone::model::identity::{Channel, Mac};
@@ -120,7 +121,7 @@ pub(super) fn vectors(vendor: &str) -> Vec<Vector> {
 fn answer(catalog: &Catalog, asked: &Asked) -> Value {
     match asked {
         Asked::Facts(facts) => {
-            let told = explain(facts, catalog);
+            let told = explain(facts, catalog, &Bases::default());
             let claims = &told.claims;
             json!({
                 "vendor": claims.vendor,
