@@ -126,7 +126,7 @@ fn a_contact_moves_the_unit_and_is_written_once_a_boot() {
     );
     assert_eq!(change.status.activation.state, State::Seen);
     assert!(!change.quiet && !change.before_answer);
-    let mut again = known.clone();
+    let mut again = known;
     again.by_mac.as_mut().unwrap().status = *change.status;
     let verdict = decide(&asks(&[(60, b"Acme G1")]), &again, None, 2);
     assert!(is_pointed(&verdict) && verdict.unit.unwrap().quiet);

@@ -64,7 +64,7 @@ fn identifiers_that_point_at_two_units_are_told_nothing() {
     second.id = DeviceId(2);
     let class = asks(&[(60, b"Acme G1")]);
     let by_client = Known {
-        by_client: Some(second.clone()),
+        by_client: Some(second),
         ..listed("acme", "gear", "G1")
     };
     let verdict = decide(&class, &by_client, None, 0);

@@ -122,7 +122,8 @@ fn given(
         let set = match value {
             Value::Number(number) => Set::Int(number.as_i64().expect("a number")),
             Value::Bool(on) => Set::Bool(*on),
-            other => Set::Text(other.as_str().expect("a text").to_owned()),
+            Value::String(text) => Set::Text(text.clone()),
+            Value::Null | Value::Array(_) | Value::Object(_) => panic!("{name}: {value}"),
         };
         (name.clone(), set)
     });
