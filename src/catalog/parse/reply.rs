@@ -238,8 +238,9 @@ fn placeholders(reader: &mut Reader<'_>, text: &str, artefacts: &[Artefact], nam
             );
             return;
         };
-        let head = name.split([':', '@']).next().unwrap_or_default();
-        let known = PLACEHOLDERS.contains(&name)
+        let bare = name.split('@').next().unwrap_or_default();
+        let head = bare.split(':').next().unwrap_or_default();
+        let known = PLACEHOLDERS.contains(&bare)
             || HOLES.contains(&head)
             || name
                 .strip_prefix("artefact.")
