@@ -69,6 +69,8 @@ pub enum Folder {
 pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
+    /// A group's address, or one of ours; IPv4.
+    pub sip_pnp: Vec<SocketAddr>,
     pub admin: Vec<SocketAddr>,
 }
 
@@ -96,6 +98,7 @@ impl Default for Config {
             listen: Listen {
                 https: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
                 http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+                sip_pnp: Vec::new(),
                 admin: vec![SocketAddr::from(([127, 0, 0, 1], 8470))],
             },
             certificates: Vec::new(),

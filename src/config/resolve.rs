@@ -25,11 +25,11 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
     let listen = Listen {
         https: tell.addresses("listen.https", raw.listen.https, standard.listen.https),
         http: tell.addresses("listen.http", raw.listen.http, standard.listen.http),
+        sip_pnp: tell.each("listen.sip_pnp", raw.listen.sip_pnp, sip_address),
         admin: tell.addresses("listen.admin", raw.listen.admin, standard.listen.admin),
     };
     for (key, list) in [
         ("listen.tftp", &raw.listen.tftp),
-        ("listen.sip_pnp", &raw.listen.sip_pnp),
         ("listen.field", &raw.listen.field),
         ("listen.trusted_proxies", &raw.listen.trusted_proxies),
     ] {
@@ -450,6 +450,15 @@ fn prefix(text: &str) -> Result<IpNet, String> {
         Ok(net)
     } else {
         Err(format!("{text:?} has host bits; it means {}", net.trunc()))
+    }
+}
+
+/// Units ask a group of IPv4 only.
+fn sip_address(text: &str) -> Result<SocketAddr, String> {
+    let address = values::listen_address(text)?;
+    match address {
+        SocketAddr::V4(_) => Ok(address),
+        SocketAddr::V6(_) => Err(format!("{text:?} is IPv6, and SIP PnP is IPv4's")),
     }
 }
 

@@ -16,6 +16,7 @@ mod client;
 mod conduct;
 mod fill;
 mod old_tls;
+pub mod pnp;
 mod read;
 mod run;
 mod script;

@@ -43,6 +43,7 @@ mod simulate_bench;
 mod simulate_phones;
 mod simulate_switch;
 mod simulate_verb;
+mod sip;
 mod store;
 mod store_kill;
 mod store_sample;

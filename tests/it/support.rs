@@ -112,7 +112,7 @@ impl Server {
 fn write_config(folder: &TempDir, more: &str) {
     let data = folder.path().join("data");
     let text = format!(
-        "data = {:?}\n{more}\n[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n",
+        "data = {:?}\n{more}\n[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\nsip_pnp = [\"127.0.0.1:0\"]\n",
         data.display().to_string()
     );
     std::fs::write(folder.path().join("dialtone.toml"), text).unwrap();

@@ -305,6 +305,7 @@ fn config(folder: &Path, units: &[Planned]) -> Config {
         listen: Listen {
             https: free(),
             http: free(),
+            sip_pnp: Vec::new(),
             admin: free(),
         },
         sites: vec![site],

@@ -33,6 +33,7 @@ use crate::engine::sightings::Sightings;
 use crate::hub::{Clock, Hub, Random};
 use crate::net::limits::Limits;
 use crate::net::listen::{self, ListenError, Stop};
+use crate::net::sip;
 use crate::net::tls::Tls;
 use crate::pki::{Authority, PkiError};
 use crate::service::Service;
@@ -156,6 +157,7 @@ impl Running {
 struct Bound {
     https: Vec<TcpListener>,
     http: Vec<TcpListener>,
+    sip_pnp: Vec<sip::Listener>,
     admin: Vec<TcpListener>,
     admin_socket: UnixListener,
 }
@@ -260,6 +262,7 @@ async fn launch<D: Door>(
         &live,
         &stop,
     )?;
+    tasks::serve_sip_pnp(&mut tasks, bound.sip_pnp, door.clone(), &live, &stop);
     tasks::serve_devices(&mut tasks, bound.https, bound.http, door, &live, &stop);
     tasks::keep(&mut tasks, service, &live, &stop);
     Ok(Running {
@@ -320,9 +323,11 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
     let bind = |list: &[SocketAddr]| -> Result<Vec<TcpListener>, ListenError> {
         list.iter().map(|address| listen::bind(*address)).collect()
     };
+    let sip_pnp = config.listen.sip_pnp.iter().map(|at| sip::bind(*at));
     let bound = Bound {
         https: bind(&config.listen.https)?,
         http: bind(&config.listen.http)?,
+        sip_pnp: sip_pnp.collect::<Result<_, _>>()?,
         admin: bind(&config.listen.admin)?,
         admin_socket: bind_socket(&config.admin_socket())?,
     };
@@ -334,6 +339,11 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
     let addresses = Addresses {
         https: addresses(&bound.https),
         http: addresses(&bound.http),
+        sip_pnp: bound
+            .sip_pnp
+            .iter()
+            .map(sip::Listener::local_addr)
+            .collect(),
         admin: addresses(&bound.admin),
         admin_socket: config.admin_socket(),
     };

@@ -16,6 +16,7 @@ use crate::model::site::Site;
 pub struct Addresses {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
+    pub sip_pnp: Vec<SocketAddr>,
     pub admin: Vec<SocketAddr>,
     pub admin_socket: PathBuf,
 }
@@ -28,6 +29,7 @@ impl Addresses {
             "http": shown(&self.http),
             "tftp": [],
             "dhcp": [],
+            "sip_pnp": shown(&self.sip_pnp),
             "admin": shown(&self.admin),
             "field": [],
             "admin_socket": self.admin_socket.display().to_string(),
@@ -135,7 +137,7 @@ mod tests {
         };
         assert_eq!(
             addresses.ready_line(),
-            r#"ready {"admin":[],"admin_socket":"data/admin.sock","dhcp":[],"field":[],"http":[],"https":["127.0.0.1:8443"],"tftp":[]}"#
+            r#"ready {"admin":[],"admin_socket":"data/admin.sock","dhcp":[],"field":[],"http":[],"https":["127.0.0.1:8443"],"sip_pnp":[],"tftp":[]}"#
         );
     }
 

@@ -16,6 +16,7 @@ use crate::answer::Door;
 use crate::model::identity::Channel;
 use crate::net::admission::Admission;
 use crate::net::listen::{self, Plane, Stop};
+use crate::net::sip;
 use crate::service::Service;
 use crate::web::{self, Setup, State};
 
@@ -99,6 +100,22 @@ pub(super) fn serve_devices<D: Door>(
     for (listener, channel) in https.chain(http) {
         let (plane, stop) = (Arc::clone(&plane), stop.clone());
         tasks.spawn(async move { Ok(listen::run(listener, channel, plane, stop).await?) });
+    }
+}
+
+/// The devices' listeners for SIP PnP.
+pub(super) fn serve_sip_pnp<D: Door>(
+    tasks: &mut Tasks,
+    listeners: Vec<sip::Listener>,
+    door: D,
+    live: &Arc<Live>,
+    stop: &Stop,
+) {
+    let random = Arc::clone(&live.hub.random);
+    let plane = Arc::new(sip::Plane { door, random });
+    for listener in listeners {
+        let (plane, stop) = (Arc::clone(&plane), stop.clone());
+        tasks.spawn(async move { Ok(sip::run(listener, plane, stop).await?) });
     }
 }
 

@@ -2,61 +2,33 @@
 //! phones sheet): `vendor` is also spelt `vender`, parameters are quoted or not, header names may be
 //! short, and the MAC stands in the Request-URI, else in To, From or User-Agent.
 
+use super::message::{Malformed, Message};
 use crate::engine::facts::PnpFacts;
 use crate::model::identity::Mac;
 use crate::model::secret::Foreign;
 
-/// The largest message that is read, in octets: one datagram.
-pub const MOST: usize = 4096;
-
-/// Why a datagram is no SUBSCRIBE for us. It gets silence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    #[error("no SIP SUBSCRIBE request")]
-    NotSubscribe,
-    #[error("no Event header for ua-profile")]
-    NotUaProfile,
-    #[error("longer than {MOST} octets")]
-    TooLong,
+/// What a datagram says of the unit that sent it.
+pub fn parse(datagram: &[u8]) -> Result<PnpFacts, Malformed> {
+    facts(&Message::read(datagram)?)
 }
 
-/// Decodes one datagram.
-pub fn parse(datagram: &[u8]) -> Result<PnpFacts, Malformed> {
-    if datagram.len() > MOST {
-        return Err(Malformed::TooLong);
-    }
-    let text = Foreign::latin1(datagram);
-    let mut lines = text.split("\r\n").flat_map(|line| line.split('\n'));
-    let request = lines
-        .next()
-        .and_then(|line| line.strip_prefix("SUBSCRIBE "));
-    let Some((uri, "SIP/2.0")) = request.and_then(|line| line.rsplit_once(' ')) else {
+/// What a SUBSCRIBE says of the unit that sent it. One without an Event header says what its URI
+/// says; whoever answers looks at [`is_answerable`] too.
+pub fn facts(message: &Message) -> Result<PnpFacts, Malformed> {
+    let Some(("SUBSCRIBE", uri)) = message.request() else {
         return Err(Malformed::NotSubscribe);
     };
-    let headers: Vec<(String, &str)> = lines
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()))
-        .collect();
-    let header = |long: &str, short: &str| {
-        headers
-            .iter()
-            .find(|(name, _)| name == long || name == short)
-            .map(|(_, value)| *value)
-    };
-    let event = header("event", "o").ok_or(Malformed::NotUaProfile)?;
-    let mut parts = event.split(';').map(str::trim);
-    if !parts
-        .next()
-        .is_some_and(|package| package.eq_ignore_ascii_case("ua-profile"))
-    {
-        return Err(Malformed::NotUaProfile);
-    }
+    let agent = message.header("user-agent");
     let mut facts = PnpFacts {
-        call_id: header("call-id", "i").unwrap_or_default().to_owned(),
-        agent: header("user-agent", "user-agent").map(|agent| Foreign::new(agent.as_bytes())),
+        call_id: message.header("call-id").unwrap_or_default().to_owned(),
+        agent: agent.map(|agent| Foreign::new(agent.as_bytes())),
         ..PnpFacts::default()
     };
+    let mut parts = message.header("event").unwrap_or(UA_PROFILE).split(';');
+    let package = parts.next().unwrap_or_default().trim();
+    if !package.eq_ignore_ascii_case(UA_PROFILE) {
+        return Err(Malformed::NotUaProfile);
+    }
     for (key, value) in parts.filter_map(|part| part.split_once('=')) {
         let value = value.trim().trim_matches('"').to_owned();
         match key.trim().to_ascii_lowercase().as_str() {
@@ -68,13 +40,44 @@ pub fn parse(datagram: &[u8]) -> Result<PnpFacts, Malformed> {
     }
     let places = [
         Some(uri),
-        header("to", "t"),
-        header("from", "f"),
-        header("user-agent", "user-agent"),
+        message.header("to"),
+        message.header("from"),
+        agent,
     ];
     facts.mac = places.into_iter().flatten().find_map(mac_in);
     Ok(facts)
 }
+
+/// Whether a SUBSCRIBE can be answered: it asks for `ua-profile` and takes a URL, its length is
+/// right, and every header that an answer needs is there (RFC 3261 section 8.1.1).
+pub fn is_answerable(message: &Message) -> Result<(), Malformed> {
+    if message.header("event").is_none() {
+        return Err(Malformed::NotUaProfile);
+    }
+    if !message.is_whole() {
+        return Err(Malformed::Length);
+    }
+    let accepts = |value: &str| {
+        let mut types = value
+            .split(',')
+            .map(|one| one.split(';').next().unwrap_or_default());
+        types.any(|one| matches!(one.trim(), "application/url" | "application/*" | "*/*"))
+    };
+    let mut accept = message.all("accept").peekable();
+    if accept.peek().is_some() && !accept.any(accepts) {
+        return Err(Malformed::NotAccepted);
+    }
+    let needed = ["via", "from", "to", "call-id", "cseq"];
+    let there = |name: &&'static str| message.header(name).is_some_and(|value| !value.is_empty());
+    if needed.iter().all(there) {
+        Ok(())
+    } else {
+        Err(Malformed::Incomplete)
+    }
+}
+
+/// The event package of RFC 6080.
+const UA_PROFILE: &str = "ua-profile";
 
 /// `MAC`, then `%3a`, `:`, `=` or nothing, then twelve hex digits.
 fn mac_in(text: &str) -> Option<Mac> {
