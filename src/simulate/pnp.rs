@@ -1,5 +1,5 @@
 //! A unit that asks by SIP PnP where its configuration is: SUBSCRIBE, the 200, the NOTIFY with the
-//! URL, its own 200 (wiki.snom.com, Auto Provisioning by PnP; LTRT-11950 p.54: sent again for five
+//! URL, its own 200 (the phones sheet, section 1; LTRT-11950 p.54: sent again for five
 //! seconds). Its reader and writer of SIP are its own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
