@@ -34,6 +34,8 @@ pub struct Head {
     pub headers: Vec<(String, Foreign)>,
     /// All `X-Forwarded-For` fields, joined: believed only from a trusted proxy.
     pub forwarded: String,
+    /// A body follows that nobody reads: some units report with a POST.
+    pub unread: bool,
 }
 
 /// `HTTP/1.x`.
@@ -138,12 +140,14 @@ pub fn parse(head: &[u8], ours: impl Fn(&str) -> bool) -> Result<Head, Reject> {
         fields.add(line)?;
     }
     let body = fields.body(line.minor)?;
+    let report = line.method == b"POST" && is_report(line.target);
     let method = match line.method {
         b"GET" => Method::Get,
         b"HEAD" => Method::Head,
+        _ if report => Method::Get,
         _ => return Err(Reject::MethodNotAllowed),
     };
-    if body {
+    if body && !report {
         return Err(Reject::BodyNotTaken);
     }
     let mut host = match fields.host {
@@ -177,7 +181,17 @@ pub fn parse(head: &[u8], ours: impl Fn(&str) -> bool) -> Result<Head, Reject> {
         host,
         headers: fields.listed,
         forwarded: fields.forwarded,
+        unread: body,
     })
+}
+
+/// Whether a target is a report URL: what it means stands in its path, and a body adds nothing.
+fn is_report(target: &[u8]) -> bool {
+    let path = target
+        .split(|byte| *byte == b'?')
+        .next()
+        .unwrap_or_default();
+    path.windows(3).any(|part| part == b"/r/")
 }
 
 /// The lines of a head, without CRLF.

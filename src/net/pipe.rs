@@ -95,6 +95,7 @@ pub(crate) struct State {
     pub(crate) late: bool,
     /// The peer ended TLS with an alert.
     pub(crate) alert: Option<TlsFailure>,
+    /// What the peer still sends is thrown away after the answer.
     refused: bool,
 }
 
@@ -141,7 +142,7 @@ impl State {
         Some((sending, sent))
     }
 
-    /// Whether the last head was turned down.
+    /// Whether what the peer still sends is thrown away.
     pub(crate) fn refused(&self) -> bool {
         self.refused
     }
@@ -250,6 +251,12 @@ impl<S: Socket, H: House> Pipe<S, H> {
             state.served = state.served.saturating_add(1);
             let asked = match asked {
                 Ok(mut head) => {
+                    if head.unread {
+                        // The body is thrown away after the answer, as a refused peer's is.
+                        head.keep = false;
+                        self.input = BytesMut::new();
+                        state.refused = true;
+                    }
                     head.keep &= state.served < self.house.limits().requests;
                     head.keep &= !self.house.is_crowded();
                     self.feed = canonical(&head);

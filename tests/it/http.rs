@@ -50,6 +50,36 @@ async fn curl_gets_a_file_and_the_core_hears_of_its_end() {
 }
 
 #[tokio::test]
+async fn a_report_may_be_a_post_whose_body_nobody_reads() {
+    let server = Server::plain();
+    let post = |path: &str, octets: usize| {
+        let url = format!("http://{}{path}", server.address);
+        let body = "<x/>".repeat(octets / 4);
+        async move {
+            let words = [
+                "-sS",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "-d",
+                &body,
+                &url,
+            ];
+            String::from_utf8(foreign("curl", &words).await.stdout).unwrap()
+        }
+    };
+    let path = format!("/r/{}/ok", "a".repeat(32));
+    assert_eq!(post(&path, 400).await, "200");
+    let facts = server.asked().await;
+    assert_eq!(facts.method, Method::Get);
+    assert!(facts.target.report.is_some());
+    // More than a read's worth is thrown away as well.
+    assert_eq!(post(&path, 40_000).await, "200");
+    assert_eq!(post("/a.cfg", 400).await, "405");
+}
+
+#[tokio::test]
 async fn python_reuses_a_connection() {
     let server = Server::plain();
     let script = format!(
