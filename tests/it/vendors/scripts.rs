@@ -86,8 +86,8 @@ impl Switch {
     /// The last call, without its pauses.
     fn last(&self) -> String {
         let log = self.log();
-        let calls = log.lines().filter(|line| !line.starts_with("sleep "));
-        calls.last().unwrap_or_default().to_owned()
+        let mut calls = log.lines().filter(|line| !line.starts_with("sleep "));
+        calls.next_back().unwrap_or_default().to_owned()
     }
 
     fn holds(&self, folder: &str) -> Vec<String> {
