@@ -8,17 +8,20 @@ use super::conduct::Conduct;
 use super::unit::Identity;
 
 /// Holes that every unit fills by itself.
-pub(super) const OWN: [&str; 10] = [
+pub(super) const OWN: [&str; 13] = [
     "mac",
     "mac:upper",
     "mac:colon",
     "mac:upper-colon",
     "mac:dash",
+    "mac:upper-dash",
     "serial",
     "model",
+    "model:lower",
     "firmware",
     "ip",
     "user",
+    "line",
 ];
 
 /// The names in the holes of a text.
@@ -54,11 +57,14 @@ impl Filler {
             ("mac:colon".to_owned(), mac.joined(":")),
             ("mac:upper-colon".to_owned(), mac.joined(":").to_uppercase()),
             ("mac:dash".to_owned(), mac.joined("-")),
+            ("mac:upper-dash".to_owned(), mac.joined("-").to_uppercase()),
             ("serial".to_owned(), who.serial.clone()),
             ("model".to_owned(), who.model.clone()),
+            ("model:lower".to_owned(), who.model.to_lowercase()),
             ("firmware".to_owned(), who.firmware.clone()),
             ("ip".to_owned(), String::new()),
             ("user".to_owned(), String::new()),
+            ("line".to_owned(), String::new()),
         ]);
         words.extend(conduct.unit.more.clone());
         for (word, by_model) in &conduct.words {
@@ -118,6 +124,13 @@ impl Filler {
         filled
     }
 
+    /// The unit's own macros by their names without the mark before them.
+    pub(super) fn own_macros(&self) -> BTreeMap<String, String> {
+        let own = self.macros.iter();
+        own.map(|(name, text)| (name.trim_start_matches('$').to_owned(), self.text(text)))
+            .collect()
+    }
+
     /// A text that the unit was given, with its own macros (`$mac`) filled.
     pub(super) fn given(&self, text: &str) -> String {
         let mut filled = String::with_capacity(text.len());
@@ -137,6 +150,53 @@ impl Filler {
         }
         filled
     }
+}
+
+/// A text with `<NAME>` for settings and `[…]` for parts that are left out where a setting in them
+/// is empty; `None` where one outside is. A value that is a whole URL stands for all before it, and
+/// for nothing where `bare` is set.
+pub(super) fn from_settings<'a>(
+    text: &str,
+    bare: bool,
+    setting: &dyn Fn(&str) -> &'a str,
+) -> Option<String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '[']) {
+        let (before, after) = rest.split_at(at);
+        filled.push_str(before);
+        if let Some(part) = after.strip_prefix('[') {
+            let (part, after) = part.split_once(']')?;
+            filled.push_str(&from_settings(part, bare, setting).unwrap_or_default());
+            rest = after;
+        } else {
+            let (name, after) = after.strip_prefix('<')?.split_once('>')?;
+            let value = setting(name).trim();
+            let whole = value.contains("://");
+            if value.is_empty() || (whole && bare) {
+                return None;
+            }
+            if whole {
+                filled.clear();
+            }
+            filled.push_str(value);
+            rest = after;
+        }
+    }
+    filled.push_str(rest);
+    // A folder that was given with its `/` has one all the same.
+    if filled.ends_with("//") {
+        filled.pop();
+    }
+    Some(filled)
+}
+
+/// Whether a URL names a file: its last part has a dot in it.
+pub(super) fn names_file(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let path = rest.split(['?', '#']).next().unwrap_or("");
+    path.rsplit_once('/')
+        .is_some_and(|(_, last)| last.contains('.'))
 }
 
 /// `reference` as a unit understands it below `base`: a whole URL, a path from the root, or a name
@@ -175,6 +235,45 @@ mod tests {
             ("http://h/x/", "https://g/b", "https://g/b"),
         ] {
             assert_eq!(join(base, reference), expect);
+        }
+    }
+
+    #[test]
+    fn addresses_are_made_of_settings() {
+        let setting = |name: &str| match name {
+            "server" => "h.test",
+            "dir" => "/u/T/",
+            "url" => "http://g/p/",
+            _ => "",
+        };
+        for (text, expect) in [
+            ("https://<server>/", Some("https://h.test/")),
+            (
+                "https://<server>[:<port>]<dir>/",
+                Some("https://h.test/u/T/"),
+            ),
+            ("https://<url>/", Some("http://g/p/")),
+            ("https://<port>/", None),
+            ("https://<server", None),
+        ] {
+            assert_eq!(
+                from_settings(text, false, &setting).as_deref(),
+                expect,
+                "{text}"
+            );
+        }
+        assert_eq!(from_settings("https://<url>/", true, &setting), None);
+    }
+
+    #[test]
+    fn a_file_has_a_dot() {
+        for (url, expect) in [
+            ("http://h.test", false),
+            ("http://h.test/", false),
+            ("http://h.test/p", false),
+            ("http://h.test/p/a.cfg?x=/b", true),
+        ] {
+            assert_eq!(names_file(url), expect, "{url}");
         }
     }
 

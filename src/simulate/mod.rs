@@ -11,16 +11,20 @@
 //! ```
 
 mod apply;
+mod ask;
 mod belief;
 mod client;
 mod conduct;
 mod fill;
 mod old_tls;
 pub mod pnp;
+mod python;
 mod read;
 mod run;
 mod script;
+mod sections;
 mod story;
+mod take;
 mod unit;
 mod ztp;
 

@@ -65,6 +65,9 @@ pub struct Surroundings {
     pub vendor_roots: Vec<CertificateDer<'static>>,
     /// Whether the call server takes its account.
     pub registrar_ok: bool,
+    /// Whether a script in Python may run as a process of this machine. It has stand-ins around it,
+    /// and no prison: only for servers that are trusted as far.
+    pub python: bool,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -77,14 +80,18 @@ pub struct Account {
     pub server: String,
 }
 
+/// CAs that a unit was given, by where it took them from.
+pub(super) type Cas = BTreeMap<String, Vec<CertificateDer<'static>>>;
+
 /// What a unit keeps without power.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flash {
     pub(super) settings: BTreeMap<String, String>,
-    /// CAs that it was given, by the URL that it took them from.
-    pub(super) cas: BTreeMap<String, Vec<CertificateDer<'static>>>,
+    pub(super) cas: Cas,
     /// Digests of the files that it last took, by name.
     pub(super) digests: BTreeMap<String, Vec<u8>>,
+    /// Versions of the files that it last took, by name, where it looks at them.
+    pub(super) versions: BTreeMap<String, String>,
     /// Files that scripts made, by their whole path.
     pub(super) files: BTreeMap<String, Vec<u8>>,
 }
@@ -113,7 +120,9 @@ impl Unit {
     ) -> Result<Self, Problem> {
         let filler = Filler::new(&conduct, &who)?;
         let certificate = around.client_certificate.clone();
-        let client = Client::new(around.bind, conduct.trust.tls, certificate);
+        let trust = &conduct.trust;
+        let tls = trust.tls_of.get(&who.model).unwrap_or(&trust.tls);
+        let client = Client::new(around.bind, *tls, certificate);
         let mut unit = Self {
             conduct,
             who,
@@ -225,7 +234,7 @@ impl Unit {
 
     /// Whether a setting has the value of a condition.
     pub(super) fn holds(&self, when: &When) -> bool {
-        self.setting(&when.setting) == when.is
+        when.is.has(self.setting(&when.setting))
     }
 
     /// Whom it believes now.
@@ -280,15 +289,15 @@ pub(super) fn accounts_in(conduct: &Conduct, settings: &BTreeMap<String, String>
             });
         }
     }
-    for line in 1..=rules.lines {
+    for (line, number) in (1..=u16::MAX).zip(rules.numbers(settings)) {
         let value = |name: &str| {
-            let name = name.replace("{n}", &line.to_string());
+            let name = name.replace("{n}", &number);
             settings.get(&name).cloned().unwrap_or_default()
         };
         let on = rules
             .enabled
             .as_ref()
-            .is_none_or(|when| value(&when.setting) == when.is);
+            .is_none_or(|when| when.is.has(&value(&when.setting)));
         let (user, password) = (value(&rules.user), value(&rules.password));
         if on && !user.is_empty() && !password.is_empty() {
             found.push(Account {

@@ -46,6 +46,7 @@ fn unit(family: &str, model: &str, mac: &str, from: IpAddr, pointer: &str) -> Un
         public_roots: Vec::new(),
         vendor_roots: Vec::new(),
         registrar_ok: true,
+        python: true,
         clock: Arc::new(Hurried(Mutex::new(dialtone::cli::clock::now()))),
     };
     Unit::factory(conduct, who, around).unwrap()

@@ -189,6 +189,7 @@ pub(crate) fn surroundings(pointer: &str) -> Surroundings {
         public_roots: Vec::new(),
         vendor_roots: Vec::new(),
         registrar_ok: true,
+        python: true,
         clock: TestClock::new(),
     }
 }

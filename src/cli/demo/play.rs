@@ -75,6 +75,7 @@ pub(super) async fn play(
         public_roots: Vec::new(),
         vendor_roots: Vec::new(),
         registrar_ok: true,
+        python: false,
         clock: Arc::new(Hurried(Mutex::default())),
     };
     let mut unit = Unit::factory(conduct, who, around).map_err(wrong)?;

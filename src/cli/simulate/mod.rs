@@ -72,6 +72,10 @@ pub(super) struct Simulate {
     /// The call server refuses the units
     #[arg(long)]
     not_registered: bool,
+    /// Let scripts in Python that a server gives run on this machine: there are stand-ins around
+    /// them, and no prison. Only against a server of your own
+    #[arg(long)]
+    run_python: bool,
     /// How many units at once
     #[arg(long, value_name = "N", default_value_t = 16)]
     parallel: u32,
@@ -146,6 +150,7 @@ impl Simulate {
             public_roots: roots(self.public_roots.as_deref(), Some(Path::new(ROOTS)))?,
             vendor_roots: roots(self.vendor_roots.as_deref(), None)?,
             registrar_ok: !self.not_registered,
+            python: self.run_python,
             clock: Arc::new(Patience::seconds(self.patience)),
         };
         let mut members = Vec::new();

@@ -14,6 +14,8 @@ pub(in super::super) struct Words<'a> {
     pub(in super::super) trigger: &'a str,
     pub(in super::super) action: &'a str,
     pub(in super::super) delay: &'a str,
+    /// Each action is what stands in quotes.
+    pub(in super::super) quoted: bool,
 }
 
 /// Every line that is no comment, by its section: `interface X/ip address Y`.
@@ -45,11 +47,15 @@ pub(in super::super) fn on_boot(text: &str, words: &Words<'_>) -> Vec<OnBoot> {
         }
         let mut command = String::new();
         let mut delay = 0;
-        let mut triggered = false;
+        let mut triggered = words.trigger.is_empty();
         while let Some(inner) = lines.next_if(|line| line.starts_with([' ', '\t'])) {
             let inner = inner.trim();
-            if inner == words.trigger {
+            if !words.trigger.is_empty() && inner.starts_with(words.trigger) {
                 triggered = true;
+            }
+            if words.quoted && inner.starts_with(words.action) {
+                command.push_str(inner.split('"').nth(1).unwrap_or_default());
+                command.push('\n');
             } else if let Some(own) = inner.strip_prefix(words.action) {
                 own.trim().clone_into(&mut command);
                 // Without a command on its line it is a text up to EOF.
@@ -95,10 +101,26 @@ mod tests {
             trigger: "trigger on-boot",
             action: "action bash",
             delay: "delay ",
+            quoted: false,
         };
         let found = on_boot(text, &words);
         let commands: Vec<&str> = found.iter().map(|one| one.command.trim()).collect();
         assert_eq!(commands, ["curl -fsS x", "one\n   two"]);
         assert_eq!(found[0].delay, 60);
+
+        let applet = "event manager applet a\n event timer countdown time 60\n action 1.0 cli \
+                      command \"enable\"\n action 2.0 cli command \"copy x null:\"\n!\n";
+        let words = Words {
+            section: "event manager applet ",
+            trigger: "event timer countdown",
+            action: "action ",
+            delay: "event timer countdown time ",
+            quoted: true,
+        };
+        let expect = OnBoot {
+            command: "enable\ncopy x null:\n".to_owned(),
+            delay: 60,
+        };
+        assert_eq!(on_boot(applet, &words), [expect]);
     }
 }

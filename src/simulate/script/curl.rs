@@ -15,6 +15,8 @@ struct Wish {
     method: String,
     data: Option<String>,
     output: Option<String>,
+    /// Where the head goes.
+    dump: Option<String>,
     ca: Option<String>,
     agent: Option<String>,
     write: String,
@@ -39,6 +41,7 @@ impl Wish {
             "X" | "request" => value.clone_into(&mut self.method),
             "d" | "data" | "data-binary" | "data-raw" => self.data = Some(value.to_owned()),
             "o" | "output" => self.output = Some(value.to_owned()),
+            "D" | "dump-header" => self.dump = Some(value.to_owned()),
             "cacert" => self.ca = Some(value.to_owned()),
             "A" | "user-agent" => self.agent = Some(value.to_owned()),
             "w" | "write-out" => value.clone_into(&mut self.write),
@@ -60,7 +63,7 @@ impl Wish {
 }
 
 /// Options of `curl` that have a value.
-const VALUED: [&str; 23] = [
+const VALUED: [&str; 25] = [
     "H",
     "header",
     "X",
@@ -71,6 +74,8 @@ const VALUED: [&str; 23] = [
     "data-raw",
     "o",
     "output",
+    "D",
+    "dump-header",
     "cacert",
     "A",
     "user-agent",
@@ -149,6 +154,46 @@ impl Shell<'_> {
             60 => 5,
             _ => 4,
         })
+    }
+
+    /// FreeBSD's `fetch`.
+    pub(super) async fn fetch(
+        &mut self,
+        words: &[String],
+        streams: &mut Streams,
+    ) -> Result<i32, Stop> {
+        let mut wish = Wish {
+            fails: true,
+            ..Wish::default()
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            match name {
+                "--ca-cert" => wish.ca = Some(value.to_owned()),
+                "--no-verify-peer" => wish.insecure = true,
+                "--user-agent" => wish.agent = Some(value.to_owned()),
+                "--output" => wish.output = Some(value.to_owned()),
+                "--timeout" | "--no-sslv3" | "--quiet" => {}
+                "-T" | "-w" => drop(words.next()),
+                // Letters without a value may stand before the `o`.
+                name if name.starts_with('-') && name.ends_with('o') => {
+                    wish.output = words.next().cloned();
+                }
+                "-q" | "-a" | "-m" | "-4" | "-6" => {}
+                name if !name.starts_with('-') => wish.urls.push(word.clone()),
+                _ => return Err(Stop::Confused(format!("fetch {name} is not understood"))),
+            }
+        }
+        let Some(url) = wish.urls.first().cloned() else {
+            return Ok(1);
+        };
+        if wish.output.is_none() {
+            wish.output = url.rsplit('/').next().map(str::to_owned);
+        }
+        wish.output = wish.output.filter(|name| name != "-");
+        let code = self.asked(&wish, &url, "fetch", streams).await?;
+        Ok(i32::from(code != 0))
     }
 
     /// Reads the words of a `curl`.
@@ -284,6 +329,9 @@ impl Shell<'_> {
                     22
                 }
                 Ok(answer) => {
+                    if let Some(name) = &wish.dump {
+                        self.write(name, answer.head.clone().into_bytes(), false);
+                    }
                     let mut bytes = Vec::new();
                     if wish.head || wish.shows_head {
                         bytes.extend(answer.head.as_bytes());

@@ -6,6 +6,7 @@
 
 mod arith;
 mod ast;
+mod candidate;
 mod curl;
 mod expand;
 mod parse;
@@ -16,4 +17,5 @@ mod test;
 mod text;
 mod words;
 
+pub(super) use self::programs::KEPT;
 pub(super) use self::shell::{Ended, Shell};

@@ -11,6 +11,9 @@ use super::parse::parse;
 use super::shell::{Flow, Shell, Step, Stop, Streams};
 use super::{arith, test, text};
 
+/// The value of a setting that a program told.
+pub(in super::super) const KEPT: &str = "kept";
+
 impl Shell<'_> {
     /// Calls a command by its name. Its exit code is the status afterwards.
     pub(super) fn call<'a>(
@@ -231,9 +234,11 @@ impl Shell<'_> {
                     .nested(words.get(3..).unwrap_or_default(), streams)
                     .await;
             }
+            _ if self.lacks(short) => return self.said(short, words, streams),
             "bash" | "sh" => return self.bash(words, streams).await,
             "curl" => return self.curl(words, streams).await,
             "wget" => return self.wget(words, streams).await,
+            "fetch" => return self.fetch(words, streams).await,
             "sleep" => {
                 let seconds: u64 = first.trim_end_matches('s').parse().unwrap_or(1);
                 self.pause(seconds).await?;
@@ -324,9 +329,16 @@ impl Shell<'_> {
             }
             "date" => self.date(words, streams)?,
             "openssl" => self.openssl(words, streams),
+            _ if self.edits(short) => return self.edit(short, words, streams),
             _ => return self.said(short, words, streams),
         };
         Ok(code)
+    }
+
+    /// Whether the unit has no such program.
+    fn lacks(&self, short: &str) -> bool {
+        let rules = self.unit.conduct.script.as_ref();
+        rules.is_some_and(|rules| rules.lacks.iter().any(|own| own == short))
     }
 
     /// Whether a name is a command at all.
@@ -334,20 +346,28 @@ impl Shell<'_> {
         let short = name.rsplit('/').next().unwrap_or(name);
         let listed = self.unit.conduct.script.as_ref();
         let usual = [
-            "curl", "wget", "bash", "sh", "sed", "grep", "awk", "cut", "tr", "date", "openssl",
+            "curl", "wget", "fetch", "bash", "sh", "sed", "grep", "awk", "cut", "tr", "date",
+            "openssl",
         ];
-        usual.contains(&short)
+        (usual.contains(&short) && !self.lacks(short))
             || self.functions.contains_key(name)
             || listed.is_some_and(|rules| rules.programs.iter().any(|known| known.name == short))
     }
 
     /// What the conduct says that a program does.
-    fn said(&mut self, short: &str, words: &[String], streams: &mut Streams) -> Result<i32, Stop> {
+    pub(super) fn said(
+        &mut self,
+        short: &str,
+        words: &[String],
+        streams: &mut Streams,
+    ) -> Result<i32, Stop> {
         let line = words.join(" ");
-        let rules = self.unit.conduct.script.as_ref();
+        let conduct = std::sync::Arc::clone(&self.unit.conduct);
+        let rules = conduct.script.as_ref();
         let programs = rules.map_or(&[][..], |rules| &rules.programs);
         let found = programs.iter().find(|program| {
-            program.name == short
+            !program.edits
+                && program.name == short
                 && program
                     .holds
                     .iter()
@@ -360,8 +380,27 @@ impl Shell<'_> {
         if program.reloads {
             return Err(Stop::Reload);
         }
+        if program.keeps {
+            let read = std::mem::take(&mut streams.input);
+            let read = String::from_utf8_lossy(&read).into_owned();
+            let told = format!("{short} {line}");
+            let mut kept = vec![told.trim().to_owned()];
+            kept.extend(read.lines().map(|line| format!("{} < {line}", told.trim())));
+            for name in kept {
+                self.unit.flash.settings.insert(name, KEPT.to_owned());
+            }
+        }
+        if program.spoils
+            && let Some(rules) = rules
+        {
+            let name = rules.disabled_by.clone();
+            self.unit.flash.files.insert(name, Vec::new());
+        }
         let said = self.unit.filler.text(&program.says);
-        if !said.is_empty() {
+        if program.writes {
+            let name = words.last().map_or("", String::as_str);
+            self.write(name, said.into_bytes(), false);
+        } else if !said.is_empty() {
             streams.out.extend(format!("{said}\n").into_bytes());
         }
         Ok(program.code)

@@ -27,6 +27,8 @@ pub(in super::super) enum Ended {
     With(i32),
     /// A program of it restarted the unit.
     Reload,
+    /// The unit stopped it: its configuration ends the asking.
+    Stopped,
     /// The power was cut.
     Cut,
     /// Nobody waits any longer.
@@ -48,6 +50,7 @@ pub(super) enum Flow {
 /// Why a script stops at once.
 pub(super) enum Stop {
     Reload,
+    Ended,
     Cut,
     Left,
     Confused(String),
@@ -116,9 +119,35 @@ impl<'u> Shell<'u> {
         match ended {
             Ok(code) => Ended::With(code),
             Err(Stop::Reload) => Ended::Reload,
+            Err(Stop::Ended) => Ended::Stopped,
             Err(Stop::Cut) => Ended::Cut,
             Err(Stop::Left) => Ended::Left,
             Err(Stop::Confused(why)) => Ended::Confused(why),
+        }
+    }
+
+    /// Runs one program by its words: its exit code and what it wrote.
+    pub(in super::super) async fn program_of(
+        &mut self,
+        words: &[String],
+        input: Vec<u8>,
+    ) -> Result<(i32, Vec<u8>), Ended> {
+        let mut streams = Streams {
+            input,
+            ..Streams::default()
+        };
+        let Some((name, rest)) = words.split_first() else {
+            return Ok((127, Vec::new()));
+        };
+        let called = self.call(name, rest, &mut streams).await;
+        self.say(&streams.messages);
+        match called {
+            Ok(_) => Ok((self.status, streams.out)),
+            Err(Stop::Reload) => Err(Ended::Reload),
+            Err(Stop::Ended) => Err(Ended::Stopped),
+            Err(Stop::Cut) => Err(Ended::Cut),
+            Err(Stop::Left) => Err(Ended::Left),
+            Err(Stop::Confused(why)) => Err(Ended::Confused(why)),
         }
     }
 

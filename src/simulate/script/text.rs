@@ -158,8 +158,12 @@ pub(super) fn filter(
             let second = plain.get(1).copied().unwrap_or_default();
             let from = set(first);
             let to = set(second);
+            // With a complement everything else is meant.
+            let other = has('c') || has('C');
             for ch in text.chars() {
-                match from.iter().position(|known| *known == ch) {
+                let at = from.iter().position(|known| *known == ch);
+                let at = if other { at.is_none().then_some(0) } else { at };
+                match at {
                     Some(_) if has('d') => {}
                     Some(at) => said.extend(to.get(at).or_else(|| to.last())),
                     None => said.push(ch),
@@ -439,6 +443,9 @@ mod tests {
         let words = ["-d", "\\r"].map(str::to_owned);
         let done = filter("tr", &words, b"a\r\n".to_vec(), |_| None).unwrap();
         assert_eq!(done.out, b"a\n");
+        let words = ["-cd".to_owned(), "A-Za-z0-9._:+-".to_owned()];
+        let done = filter("tr", &words, b"a \x01B:9-\n".to_vec(), |_| None).unwrap();
+        assert_eq!(done.out, b"aB:9-");
     }
 
     #[test]

@@ -398,6 +398,7 @@ impl Scene {
             public_roots: Vec::new(),
             vendor_roots: Vec::new(),
             registrar_ok: true,
+            python: true,
             clock: Arc::new(UnitClock(self.server.clock.clone())),
         }
     }
