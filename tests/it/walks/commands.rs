@@ -17,12 +17,12 @@ use crate::support::TestClock;
 
 /// A shell of a person on the server's machine.
 #[derive(Clone)]
-struct Shell {
+pub(super) struct Shell {
     socket: String,
 }
 
 impl Shell {
-    fn of(scene: &Scene) -> Self {
+    pub(super) fn of(scene: &Scene) -> Self {
         let socket = &scene.server.running.addresses.admin_socket;
         Self {
             socket: format!("unix:{}", socket.display()),
@@ -30,7 +30,7 @@ impl Shell {
     }
 
     /// Runs a line; its words are the shell's, `dialtone` is ours.
-    async fn runs(&self, line: &str) -> String {
+    pub(super) async fn runs(&self, line: &str) -> String {
         let script = format!(
             "dialtone() {{ {} \"$@\"; }}; DIALTONE_SERVER='{}'; export DIALTONE_SERVER; {line}",
             env!("CARGO_BIN_EXE_dialtone"),
@@ -50,7 +50,7 @@ impl Shell {
     }
 
     /// The command of the next step, and nothing else of it.
-    async fn next_command(&self, unit: &str) -> String {
+    pub(super) async fn next_command(&self, unit: &str) -> String {
         let activation = self.activation(unit).await;
         let step = activation["next_step"].as_str().unwrap_or_default();
         let (_, command) = step

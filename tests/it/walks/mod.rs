@@ -4,6 +4,7 @@
 mod certificate;
 mod commands;
 mod desk_phone;
+mod families;
 mod plain_phone;
 mod pnp;
 mod resets;
