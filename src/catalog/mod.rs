@@ -17,6 +17,7 @@ pub mod reparse;
 pub mod revision;
 mod sample;
 pub mod site_profile;
+pub mod snippet;
 pub mod vocabulary;
 
 use std::collections::BTreeMap;

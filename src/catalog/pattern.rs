@@ -32,6 +32,7 @@ pub enum Ground {
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
+    nocase: bool,
     parts: Vec<Part>,
     regex: Regex,
     /// The hole of each capture group, in order.
@@ -132,6 +133,7 @@ impl Pattern {
         });
         Ok(Self {
             source: text.to_owned(),
+            nocase,
             parts,
             regex,
             groups: builder.groups,
@@ -190,6 +192,48 @@ impl Pattern {
             }
         }
         Some(found)
+    }
+
+    /// What a text that it matches begins with, as far as that is one text: up to the first hole
+    /// but the model's, which is `model`. Where case does not count, as written and in either case.
+    pub fn beginnings(&self, model: Option<&str>) -> Vec<String> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match (part, model) {
+                (Part::Literal(literal), _) => text.push_str(literal),
+                (Part::Hole(hole), Some(model)) if hole.name == "model" => {
+                    let found = Found {
+                        model: Some(model.to_owned()),
+                        ..Found::default()
+                    };
+                    text.extend(written(&hole.name, &hole.form, &found));
+                }
+                (Part::Hole(_) | Part::Optional(_), _) => break,
+            }
+        }
+        let mut all = vec![text];
+        if self.nocase {
+            all.extend(all.first().map(|text| text.to_uppercase()));
+            all.extend(all.first().map(|text| text.to_lowercase()));
+            // As a name: the first word's other letters are small ones, the rest as it was.
+            let named = all.first().and_then(|text| {
+                let (word, rest) = text.split_once(' ')?;
+                let (first, letters) = word.split_at_checked(1)?;
+                Some(format!(
+                    "{}{} {rest}",
+                    first.to_uppercase(),
+                    letters.to_lowercase()
+                ))
+            });
+            all.extend(named);
+            all.extend(all.first().and_then(|text| {
+                let (word, rest) = text.split_once(' ')?;
+                Some(format!("{} {rest}", word.to_uppercase()))
+            }));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Whether the pattern holds a hole that names one unit.

@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 mod demo;
 mod device;
+mod dhcp;
 pub mod exit;
 mod explain;
 mod globals;
@@ -34,6 +35,7 @@ mod settings;
 mod shell;
 mod simulate;
 mod site;
+mod snippet;
 mod store;
 mod vars;
 mod waiver;
@@ -100,6 +102,8 @@ enum Verb {
     Activation(activation::Activation),
     /// Units that asked and are not in the inventory
     Quarantine(quarantine::Quarantine),
+    /// What units are told, for a DHCP server that stands already
+    Dhcp(dhcp::Dhcp),
     /// What a person must look at
     Alert(alert::Alert),
     /// Vendor folders, revisions and what they change
@@ -159,6 +163,7 @@ impl Verb {
             Self::Render(verb) => verb.run(globals),
             Self::Activation(verb) => verb.run(globals),
             Self::Quarantine(verb) => verb.run(globals),
+            Self::Dhcp(verb) => verb.run(globals),
             Self::Alert(verb) => verb.run(globals),
             Self::Profile(verb) => verb.run(globals),
             Self::Ca(verb) => verb.run(globals),

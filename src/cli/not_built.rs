@@ -18,7 +18,7 @@ const VERBS: &[&str] = &[
     "change",
     "firmware",
     "push",
-    "dhcp",
+    "dhcp leases",
     "user",
     "role",
     "token",

@@ -16,6 +16,7 @@ pub mod reply;
 pub mod resolve;
 pub mod select;
 pub mod sightings;
+pub mod snippet;
 pub mod stranger;
 pub mod target;
 pub mod verdict;

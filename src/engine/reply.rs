@@ -49,9 +49,14 @@ pub struct Terms<'a> {
 /// The DHCP reply for a unit: of the first block whose `when` holds. Entries whose placeholder is
 /// unset are left out, so the reply may be empty.
 pub fn dhcp(ask: &Ask<'_>, terms: Terms<'_>) -> Reply {
-    let Some(block) = terms.family.dhcp.iter().find(|block| holds(block, ask)) else {
-        return Reply::default();
-    };
+    let block = terms.family.dhcp.iter().find(|block| holds(block, ask));
+    block
+        .map(|block| of_block(block, ask, terms))
+        .unwrap_or_default()
+}
+
+/// The reply of one block, whether or not its `when` holds.
+pub fn of_block(block: &DhcpReply, ask: &Ask<'_>, terms: Terms<'_>) -> Reply {
     let fill = Fill::new(ask, terms);
     let mut options: Vec<(u8, Vec<u8>)> = block
         .options

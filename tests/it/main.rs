@@ -47,6 +47,7 @@ mod simulate_switch;
 mod simulate_verb;
 mod simulate_ztp;
 mod sip;
+mod snippets;
 mod store;
 mod store_kill;
 mod store_sample;

@@ -30,7 +30,7 @@ use crate::admin::settings;
 use crate::answer::Door;
 use crate::config::{self, Config};
 use crate::engine::sightings::Sightings;
-use crate::hub::{Clock, Hub, Random};
+use crate::hub::{Bases, Clock, Hub, Random};
 use crate::net::limits::Limits;
 use crate::net::listen::{self, ListenError, Stop};
 use crate::net::sip;
@@ -272,6 +272,18 @@ async fn launch<D: Door>(
         live,
         stop,
     })
+}
+
+/// The bases by a configuration alone, as a server that listens where it says would have them.
+pub(super) fn bases_of(config: &Config) -> Bases {
+    let addresses = Addresses {
+        https: config.listen.https.clone(),
+        http: config.listen.http.clone(),
+        ..Addresses::default()
+    };
+    let tls = Tls::new(Vec::new(), folders::certificate_files(config));
+    let certified = tls.map(|(tls, _)| tls.certified()).unwrap_or_default();
+    names::bases(config, &addresses, certified)
 }
 
 /// The data folder, for nobody but its owner.
