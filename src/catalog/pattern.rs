@@ -215,21 +215,15 @@ impl Pattern {
         if self.nocase {
             all.extend(all.first().map(|text| text.to_uppercase()));
             all.extend(all.first().map(|text| text.to_lowercase()));
-            // As a name: the first word's other letters are small ones, the rest as it was.
-            let named = all.first().and_then(|text| {
-                let (word, rest) = text.split_once(' ')?;
-                let (first, letters) = word.split_at_checked(1)?;
-                Some(format!(
-                    "{}{} {rest}",
-                    first.to_uppercase(),
-                    letters.to_lowercase()
-                ))
-            });
-            all.extend(named);
-            all.extend(all.first().and_then(|text| {
-                let (word, rest) = text.split_once(' ')?;
-                Some(format!("{} {rest}", word.to_uppercase()))
-            }));
+            // The first word as a name, and in capitals; the rest as it was.
+            let (word, rest) = match all.first().and_then(|text| text.split_once(' ')) {
+                Some((word, rest)) => (word.to_owned(), format!(" {rest}")),
+                None => (all.first().cloned().unwrap_or_default(), String::new()),
+            };
+            let (first, letters) = word.split_at_checked(1).unwrap_or(("", &word));
+            let named = format!("{}{}{rest}", first.to_uppercase(), letters.to_lowercase());
+            let loud = format!("{}{rest}", word.to_uppercase());
+            all.extend([named, loud]);
         }
         all.sort_unstable();
         all.dedup();

@@ -356,7 +356,16 @@ fn apart(classes: &mut [Class]) {
                 let others = longer.filter(|(other, of)| *of != at && other != atom);
                 none.extend(others.map(|(other, _)| other.clone()));
             }
-            test.none = none.into_iter().collect();
+            // What a shorter one keeps out, a longer one need not.
+            test.none.clear();
+            for atom in none {
+                let kept = test.none.last().is_some_and(|last| {
+                    last.code == atom.code && atom.begins.starts_with(&last.begins)
+                });
+                if !kept {
+                    test.none.push(atom);
+                }
+            }
         }
     }
 }
