@@ -75,7 +75,7 @@ impl Snippet {
         let text = templates::render(&files, &format, &about)
             .map_err(|error| Fail::failed("snippet", error))?;
         if out.json {
-            let document = json!({"format": format, "text": text, "classes": about["classes"]});
+            let document = json!({"format": format, "text": text, "classes": about.get("classes")});
             out.document(&document)?;
         } else {
             out.raw(text.as_bytes())?;
@@ -117,21 +117,21 @@ fn about(catalog: &Catalog, bases: &Bases, values: &Values, site: Option<&str>) 
 }
 
 fn written(atom: &Atom, ids: &BTreeMap<&Atom, usize>) -> Value {
-    let mut about = octets(&atom.begins);
-    about["id"] = json!(format!("dt{}", ids.get(atom).copied().unwrap_or_default()));
-    about["code"] = json!(atom.code);
-    about
+    let id = format!("dt{}", ids.get(atom).copied().unwrap_or_default());
+    with(
+        octets(&atom.begins),
+        [("id", json!(id)), ("code", json!(atom.code))],
+    )
 }
 
 fn class_of(class: &Class, ids: &BTreeMap<&Atom, usize>) -> Value {
     let list =
         |atoms: &[Atom]| -> Vec<Value> { atoms.iter().map(|atom| written(atom, ids)).collect() };
     let test = |test: &Test| json!({"all": list(&test.all), "none": list(&test.none)});
-    let options = class.options.iter().map(|(code, held)| {
-        let mut about = octets(held);
-        about["code"] = json!(code);
-        about
-    });
+    let options = class
+        .options
+        .iter()
+        .map(|(code, held)| with(octets(held), [("code", json!(code))]));
     json!({
         "name": class.name,
         "label": class.label,
@@ -142,6 +142,14 @@ fn class_of(class: &Class, ids: &BTreeMap<&Atom, usize>) -> Value {
         "siaddr": class.siaddr.map(|ip| ip.to_string()),
         "file": class.file,
     })
+}
+
+/// An object with more in it.
+fn with<const N: usize>(mut about: Value, more: [(&str, Value); N]) -> Value {
+    if let Value::Object(fields) = &mut about {
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    about
 }
 
 /// Octets in every form that a server takes. `text` is there where they are one that needs no

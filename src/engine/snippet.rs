@@ -200,7 +200,7 @@ fn words(vendor: &Vendor, family: &Family, catalog: &Catalog) -> Vec<(Vec<Atom>,
                     .iter()
                     .flat_map(|have| {
                         part.iter()
-                            .map(move |atom| [have.as_slice(), &[atom.clone()]].concat())
+                            .map(move |atom| [have.as_slice(), std::slice::from_ref(atom)].concat())
                     })
                     .collect();
             }
@@ -300,7 +300,7 @@ fn conditions(block: &DhcpReply) -> Option<Vec<Vec<Atom>>> {
             .iter()
             .flat_map(|have| {
                 part.iter()
-                    .map(move |atom| [have.as_slice(), &[atom.clone()]].concat())
+                    .map(move |atom| [have.as_slice(), std::slice::from_ref(atom)].concat())
             })
             .collect();
     }
