@@ -90,6 +90,8 @@ pub enum Delivery {
     Part,
     /// Broken off.
     Broken,
+    /// The peer never said that it is there, as a forged source would not (TFTP).
+    Unanswered,
 }
 
 /// Why a handshake ended before a request.

@@ -50,7 +50,7 @@ impl Hub {
 }
 
 /// Where units are told to ask; each URL ends in `/`. `None` where there is no such listener, or
-/// nobody could reach it.
+/// nobody could reach it. TFTP has a host only, with its port where that is not 69.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bases {
     pub https: Option<String>,

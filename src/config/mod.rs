@@ -27,6 +27,9 @@ use crate::model::site::{Pbx, Site, Waiver};
 /// `firmware_policies`.
 pub const BUILTIN: &str = "builtin:";
 
+/// With the headers of IPv4, UDP and TFTP it fills an Ethernet frame.
+const MAX_BLKSIZE: u16 = 1468;
+
 /// What the server goes by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -47,6 +50,8 @@ pub struct Config {
     /// `sled:NAME`, under `data`.
     pub store_url: String,
     pub listen: Listen,
+    /// The largest TFTP block that is granted, in octets.
+    pub max_blksize: u16,
     pub certificates: Vec<CertificateFiles>,
     pub sites: Vec<Site>,
     pub waivers: Vec<Waiver>,
@@ -71,6 +76,7 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// A group's address, or one of ours; IPv4.
     pub sip_pnp: Vec<SocketAddr>,
+    pub tftp: Vec<SocketAddr>,
     pub admin: Vec<SocketAddr>,
 }
 
@@ -99,8 +105,10 @@ impl Default for Config {
                 https: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
                 http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                 sip_pnp: Vec::new(),
+                tftp: Vec::new(),
                 admin: vec![SocketAddr::from(([127, 0, 0, 1], 8470))],
             },
+            max_blksize: MAX_BLKSIZE,
             certificates: Vec::new(),
             sites: Vec::new(),
             waivers: Vec::new(),

@@ -25,11 +25,11 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
     let listen = Listen {
         https: tell.addresses("listen.https", raw.listen.https, standard.listen.https),
         http: tell.addresses("listen.http", raw.listen.http, standard.listen.http),
+        tftp: tell.addresses("listen.tftp", raw.listen.tftp, standard.listen.tftp),
         sip_pnp: tell.each("listen.sip_pnp", raw.listen.sip_pnp, sip_address),
         admin: tell.addresses("listen.admin", raw.listen.admin, standard.listen.admin),
     };
     for (key, list) in [
-        ("listen.tftp", &raw.listen.tftp),
         ("listen.field", &raw.listen.field),
         ("listen.trusted_proxies", &raw.listen.trusted_proxies),
     ] {
@@ -37,9 +37,6 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
     }
     tell.dhcp(&raw.dhcp);
     tell.backup(&raw.backup);
-    if let Some(size) = raw.max_blksize.filter(|size| size.value != 1468) {
-        tell.not_built(size.line, "tftp.max_blksize", "leave it at 1468");
-    }
     if let Some(rotate) = raw.rotate_on_swap.filter(|rotate| !rotate.value) {
         tell.not_built(rotate.line, "policy.rotate_on_swap = false", "leave it out");
     }
@@ -72,6 +69,7 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
         auto_publish: raw.auto_publish.is_none_or(|at| at.value),
         store_url: tell.store_url(raw.store_url, standard.store_url),
         listen,
+        max_blksize: tell.max_blksize(raw.max_blksize, standard.max_blksize),
         certificates: raw
             .tls
             .into_iter()
@@ -238,6 +236,21 @@ impl Tell<'_, '_> {
             ),
         }
         standard
+    }
+
+    /// RFC 2348 has the bounds.
+    fn max_blksize(&self, number: Option<At<u32>>, standard: u16) -> u16 {
+        let Some(number) = number else {
+            return standard;
+        };
+        match u16::try_from(number.value).ok() {
+            Some(size @ 8..=65_464) => size,
+            Some(_) | None => {
+                let what = format!("tftp.max_blksize is 8 to 65464, not {}", number.value);
+                self.wrong(number.line, what);
+                standard
+            }
+        }
     }
 
     fn crl(&self, text: Text) {

@@ -149,9 +149,55 @@ pub fn count(window: &mut Window, boot: BootId, artefact: &str, now: Timestamp) 
     if full { Pace::Loop } else { Pace::Fine }
 }
 
+/// Takes back what [`count`] counted for a file that nobody took: a forged request uses nothing up.
+/// The place that the window was bound to stays, because a first block may have been sent there.
+/// Says whether anything changed.
+pub fn uncount(window: &mut Window, boot: BootId, artefact: &str) -> bool {
+    let Some(serving) = window
+        .current
+        .as_mut()
+        .filter(|serving| serving.boot == boot)
+    else {
+        return false;
+    };
+    let Some((_, begun)) = serving.files.iter_mut().find(|(id, _)| id == artefact) else {
+        return false;
+    };
+    *begun = begun.saturating_sub(1);
+    serving.files.retain(|(_, begun)| *begun > 0);
+    if serving.files.is_empty() && serving.whole.is_empty() {
+        window.current = None;
+        window.servings = window.servings.saturating_sub(1);
+        window.recent.pop();
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_took_is_taken_back() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut window = Window::default();
+        let fresh = window.clone();
+        let own = "device-config";
+        for _ in 0..20 {
+            assert_eq!(count(&mut window, BootId(1), own, now), Pace::Fine);
+            assert!(uncount(&mut window, BootId(1), own));
+        }
+        assert_eq!(window, fresh);
+        count(&mut window, BootId(1), own, now);
+        count(&mut window, BootId(1), own, now);
+        assert!(uncount(&mut window, BootId(1), own));
+        assert_eq!((window.servings, window.recent.len()), (1, 1));
+        assert!(!uncount(&mut window, BootId(2), own));
+        assert!(!uncount(&mut window, BootId(1), "another"));
+        count(&mut window, BootId(2), own, now);
+        assert!(!uncount(&mut window, BootId(1), own), "its boot is over");
+        assert_eq!(window.servings, 2);
+    }
 
     #[test]
     fn a_window_ends_in_working_hours() {

@@ -119,7 +119,7 @@ impl Drop for Admitted {
 }
 
 /// An IPv6 host owns its /64; an IPv4 address in IPv6 clothes is an IPv4 address.
-fn network(source: IpAddr) -> IpAddr {
+pub(crate) fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

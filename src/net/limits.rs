@@ -77,3 +77,39 @@ impl Default for Limits {
         }
     }
 }
+
+/// Limits of the TFTP listeners. Every listener shares one set.
+#[derive(Clone, Debug)]
+pub struct TftpLimits {
+    /// Transfers in all.
+    pub transfers: usize,
+    /// Of these, the share in percent that addresses outside every site may fill.
+    pub strangers_percent: usize,
+    /// Transfers of one address (IPv6: of one /64) that no site claims.
+    pub per_address: usize,
+    /// The most blocks of a window that are granted.
+    pub window: u16,
+    /// What is read from a file at once, at least, in octets.
+    pub chunk: usize,
+    /// After so much silence a request from a transfer's own port begins it anew.
+    pub restart_after: Duration,
+    /// How long the core may take to decide.
+    pub answer_time: Duration,
+    /// How long transfers at work may take after the first signal to stop.
+    pub drain: Duration,
+}
+
+impl Default for TftpLimits {
+    fn default() -> Self {
+        Self {
+            transfers: 1024,
+            strangers_percent: 75,
+            per_address: 16,
+            window: 64,
+            chunk: 32 * 1024,
+            restart_after: Duration::from_secs(2),
+            answer_time: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
+        }
+    }
+}

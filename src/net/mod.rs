@@ -15,5 +15,6 @@ pub mod listen;
 mod pipe;
 mod range;
 pub mod sip;
+pub mod tftp;
 pub mod tls;
 mod verifier;

@@ -18,6 +18,7 @@ use crate::engine::outcome::{self, Sent};
 use crate::engine::select::Selected;
 use crate::engine::stranger::site_of;
 use crate::engine::verdict::{AlertDraft, Decision, Plan, UnitChange, Verdict, reason};
+use crate::engine::window;
 use crate::hub::News;
 use crate::model::activation::{Check, CheckKind, Outcome};
 use crate::model::device::{Device, Status};
@@ -188,6 +189,7 @@ impl Service {
             path: facts.target.shown(),
             by: verdict.by,
             ip: facts.source,
+            counted: plan.credential && verdict.level == Assurance::L1,
         }))))
     }
 
@@ -223,13 +225,16 @@ impl Service {
             Delivery::Whole | Delivery::Unchanged if sent.partial => Outcome::Partial,
             Delivery::Whole | Delivery::Unchanged => Outcome::Pass,
             Delivery::Part => Outcome::Partial,
-            Delivery::Broken => Outcome::Fail,
+            Delivery::Broken | Delivery::Unanswered => Outcome::Fail,
         };
         let mut status = device.status_now();
         let version = status.version;
         let whole = matches!(how, Delivery::Whole | Delivery::Unchanged);
-        let moved =
+        let mut moved =
             whole && outcome::delivered(&device, &mut status, &transfer.family, sent, false, now);
+        if how == Delivery::Unanswered && transfer.counted && status.generation == sent.generation {
+            moved = window::uncount(&mut status.window, sent.boot, &sent.artefact);
+        }
         let check = Check {
             seq: 0,
             at: now,
@@ -493,6 +498,7 @@ fn delivery_code(how: Delivery) -> &'static str {
         Delivery::Unchanged => "unchanged",
         Delivery::Part => "part",
         Delivery::Broken => "broken-off",
+        Delivery::Unanswered => "unanswered",
     }
 }
 
@@ -502,5 +508,6 @@ fn delivery_text(how: Delivery, artefact: &str) -> String {
         Delivery::Unchanged => format!("{artefact}: it has it already"),
         Delivery::Part => format!("{artefact}: a part of it, or its head alone"),
         Delivery::Broken => format!("{artefact}: the transfer broke off"),
+        Delivery::Unanswered => format!("{artefact}: nobody took it; the request may be forged"),
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Transfer {
     pub(super) path: String,
     pub(super) by: LevelBy,
     pub(super) ip: Option<IpAddr>,
+    /// It was counted against the unit's window.
+    pub(super) counted: bool,
 }
 
 /// A pointer on its way to a listed unit.

@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use super::belief::{Belief, Verifier};
 use super::conduct::Version;
 use super::old_tls;
+use super::tftp;
 
 /// The most octets of a file that a unit takes.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -139,7 +140,8 @@ impl Client {
         let secure = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            Some(_) | None => return Err(bad("neither http nor https")),
+            Some("tftp") => return tftp::read(&uri, self.bind).await,
+            Some(_) | None => return Err(bad("none of http, https and tftp")),
         };
         let host = uri.host().ok_or_else(|| bad("no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -25,6 +25,7 @@ mod script;
 mod sections;
 mod story;
 mod take;
+mod tftp;
 mod unit;
 mod ztp;
 

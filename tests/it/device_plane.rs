@@ -60,7 +60,11 @@ impl Door for FakeDoor {
         let refuse = |http| {
             Answer::Refuse(Refusal {
                 http,
-                tftp: TftpRefusal::Error(1),
+                tftp: match http {
+                    HttpRefusal::Close => TftpRefusal::Silence,
+                    HttpRefusal::NotFound => TftpRefusal::Error(1),
+                    HttpRefusal::Unavailable => TftpRefusal::Error(0),
+                },
                 retry_after: 5,
             })
         };
@@ -93,6 +97,7 @@ impl Door for FakeDoor {
                 },
                 5,
             ),
+            "text.cfg" => file(Body::Bytes(Bytes::from_static(b"one\ntwo\rthree\0\n")), 6),
             "busy" => refuse(HttpRefusal::Unavailable),
             "close" => refuse(HttpRefusal::Close),
             _ => refuse(HttpRefusal::NotFound),

@@ -157,7 +157,10 @@ async fn a_family_without_a_conduct_is_self_consistent_only() {
 #[tokio::test]
 async fn wrong_words_are_told() {
     for (words, code) in [
-        (&["--server", "unix:/x"][..], "neither http:// nor https://"),
+        (
+            &["--server", "unix:/x"][..],
+            "none of http://, https:// and tftp://",
+        ),
         (&["--family", "no/such"], "there is no family"),
         (&["--count", "0"], "--count"),
         (&["--boot", "/nowhere"], "cannot be read"),

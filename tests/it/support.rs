@@ -100,6 +100,11 @@ impl Server {
         format!("http://{}/", self.running.addresses.http[0])
     }
 
+    /// The first TFTP listener, as a base URL.
+    pub(crate) fn tftp(&self) -> String {
+        format!("tftp://{}/", self.running.addresses.tftp[0])
+    }
+
     /// Stops it as SIGTERM does, and gives its folder back.
     pub(crate) async fn stop(mut self) -> TempDir {
         self.running.stop();
@@ -112,7 +117,7 @@ impl Server {
 fn write_config(folder: &TempDir, more: &str) {
     let data = folder.path().join("data");
     let text = format!(
-        "data = {:?}\n{more}\n[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\nsip_pnp = [\"127.0.0.1:0\"]\n",
+        "data = {:?}\n{more}\n[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\ntftp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\nsip_pnp = [\"127.0.0.1:0\"]\n",
         data.display().to_string()
     );
     std::fs::write(folder.path().join("dialtone.toml"), text).unwrap();

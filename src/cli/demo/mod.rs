@@ -306,6 +306,7 @@ fn config(folder: &Path, units: &[Planned]) -> Config {
             https: free(),
             http: free(),
             sip_pnp: Vec::new(),
+            tftp: Vec::new(),
             admin: free(),
         },
         sites: vec![site],

@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, Problem, Severity};
 use crate::config::{self, Config};
 use crate::hub::Hub;
 use crate::model::certificate::PeerCertificate;
-use crate::net::limits::Limits;
+use crate::net::limits::{Limits, TftpLimits};
 use crate::net::tls::{ReadFiles, Tls};
 use crate::pki::{Anchor, Anchors, Authority};
 use crate::store::Filter;
@@ -33,10 +33,12 @@ pub(super) struct Live {
     pub(super) hub: Arc<Hub>,
     pub(super) addresses: Addresses,
     pub(super) limits: Limits,
+    pub(super) tftp_limits: TftpLimits,
     pub(super) authority: Authority,
     pub(super) tls: Arc<Tls>,
     trust: ArcSwap<Trust>,
     caps: ArcSwap<Caps>,
+    tftp_caps: ArcSwap<Caps>,
     config: RwLock<Arc<Config>>,
     reread: Reread,
     /// One reload at a time.
@@ -80,10 +82,15 @@ impl Live {
             }),
             hub,
             addresses,
+            tftp_limits: TftpLimits {
+                drain: limits.drain,
+                ..TftpLimits::default()
+            },
             limits,
             authority,
             tls,
             caps: ArcSwap::default(),
+            tftp_caps: ArcSwap::default(),
             config: RwLock::new(Arc::new(config)),
             reread,
             turn: tokio::sync::Mutex::new(()),
@@ -114,6 +121,11 @@ impl Live {
     /// How many connections this address may hold.
     pub(super) fn cap(&self, source: IpAddr) -> Option<usize> {
         self.caps.load().cap(source)
+    }
+
+    /// How many transfers over TFTP this address may hold.
+    pub(super) fn tftp_cap(&self, source: IpAddr) -> Option<usize> {
+        self.tftp_caps.load().cap(source)
     }
 
     /// Takes up anchors that a person gave the store.
@@ -234,6 +246,10 @@ impl Live {
         let sites = settings.sites.values();
         let caps = Caps::of(sites, &listed, self.limits.per_address, most);
         self.caps.store(Arc::new(caps));
+        let tftp = &self.tftp_limits;
+        let sites = settings.sites.values();
+        let caps = Caps::of(sites, &listed, tftp.per_address, tftp.transfers / 2);
+        self.tftp_caps.store(Arc::new(caps));
     }
 
     /// Reads everything again and takes it, or keeps what there is and says why. Gives what could

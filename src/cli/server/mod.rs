@@ -34,6 +34,7 @@ use crate::hub::{Bases, Clock, Hub, Random};
 use crate::net::limits::Limits;
 use crate::net::listen::{self, ListenError, Stop};
 use crate::net::sip;
+use crate::net::tftp;
 use crate::net::tls::Tls;
 use crate::pki::{Authority, PkiError};
 use crate::service::Service;
@@ -158,6 +159,7 @@ struct Bound {
     https: Vec<TcpListener>,
     http: Vec<TcpListener>,
     sip_pnp: Vec<sip::Listener>,
+    tftp: Vec<tftp::Listener>,
     admin: Vec<TcpListener>,
     admin_socket: UnixListener,
 }
@@ -263,6 +265,7 @@ async fn launch<D: Door>(
         &stop,
     )?;
     tasks::serve_sip_pnp(&mut tasks, bound.sip_pnp, door.clone(), &live, &stop);
+    tasks::serve_tftp(&mut tasks, bound.tftp, door.clone(), &live, &stop);
     tasks::serve_devices(&mut tasks, bound.https, bound.http, door, &live, &stop);
     tasks::keep(&mut tasks, service, &live, &stop);
     Ok(Running {
@@ -336,10 +339,12 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
         list.iter().map(|address| listen::bind(*address)).collect()
     };
     let sip_pnp = config.listen.sip_pnp.iter().map(|at| sip::bind(*at));
+    let tftp = config.listen.tftp.iter().map(|at| tftp::bind(*at));
     let bound = Bound {
         https: bind(&config.listen.https)?,
         http: bind(&config.listen.http)?,
         sip_pnp: sip_pnp.collect::<Result<_, _>>()?,
+        tftp: tftp.collect::<Result<_, _>>()?,
         admin: bind(&config.listen.admin)?,
         admin_socket: bind_socket(&config.admin_socket())?,
     };
@@ -356,6 +361,7 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
             .iter()
             .map(sip::Listener::local_addr)
             .collect(),
+        tftp: bound.tftp.iter().map(tftp::Listener::local_addr).collect(),
         admin: addresses(&bound.admin),
         admin_socket: config.admin_socket(),
     };

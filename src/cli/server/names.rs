@@ -11,12 +11,16 @@ use crate::hub::Bases;
 use crate::model::identity::Channel;
 use crate::model::site::Site;
 
+/// Where units ask that are told a host alone.
+const TFTP_PORT: u16 = 69;
+
 /// Where the listeners are, as bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub sip_pnp: Vec<SocketAddr>,
+    pub tftp: Vec<SocketAddr>,
     pub admin: Vec<SocketAddr>,
     pub admin_socket: PathBuf,
 }
@@ -27,7 +31,7 @@ impl Addresses {
         let doors = json!({
             "https": shown(&self.https),
             "http": shown(&self.http),
-            "tftp": [],
+            "tftp": shown(&self.tftp),
             "dhcp": [],
             "sip_pnp": shown(&self.sip_pnp),
             "admin": shown(&self.admin),
@@ -52,6 +56,14 @@ pub(super) fn bases(config: &Config, addresses: &Addresses, certified: Vec<Strin
     };
     let https = || bound("https", &addresses.https);
     let http = || bound("http", &addresses.http);
+    let tftp = || {
+        let first = addresses.tftp.first();
+        let first = first.filter(|first| !first.ip().is_unspecified())?;
+        Some(match first.port() {
+            TFTP_PORT => first.ip().to_string(),
+            _ => first.to_string(),
+        })
+    };
     // No unit elsewhere can reach what is bound to loopback: it is told nothing, not that.
     let reached = |list: &[SocketAddr]| list.first().is_some_and(|first| !first.ip().is_loopback());
     let pointers = [
@@ -63,12 +75,15 @@ pub(super) fn bases(config: &Config, addresses: &Addresses, certified: Vec<Strin
             Channel::Http,
             config.public_http_url.is_some() || reached(&addresses.http),
         ),
-        (Channel::Tftp, config.public_tftp.is_some()),
+        (
+            Channel::Tftp,
+            config.public_tftp.is_some() || reached(&addresses.tftp),
+        ),
     ];
     Bases {
         https: config.public_url.clone().or_else(https),
         http: config.public_http_url.clone().or_else(http),
-        tftp: config.public_tftp.clone(),
+        tftp: config.public_tftp.clone().or_else(tftp),
         aliases: config.public_aliases.clone(),
         pointers: pointers
             .into_iter()
@@ -149,6 +164,21 @@ mod tests {
         assert_eq!(base(&config, "[::]:443"), None);
         let loopback = base(&config, "[::1]:443");
         assert_eq!(loopback.as_deref(), Some("https://[::1]:443/"));
+        let tftp = |config: &Config, tftp: &str| {
+            let addresses = Addresses {
+                tftp: vec![tftp.parse().expect("an address")],
+                ..Addresses::default()
+            };
+            bases(config, &addresses).tftp
+        };
+        assert_eq!(tftp(&config, "0.0.0.0:69"), None);
+        let host = tftp(&config, "[2001:db8::1]:69");
+        assert_eq!(host.as_deref(), Some("2001:db8::1"));
+        let other = tftp(&config, "192.0.2.1:6969");
+        assert_eq!(other.as_deref(), Some("192.0.2.1:6969"));
+        config.public_tftp = Some("tftp.example".to_owned());
+        let named = tftp(&config, "0.0.0.0:69");
+        assert_eq!(named.as_deref(), Some("tftp.example"));
         config.public_url = Some("https://a.example/".to_owned());
         let named = base(&config, "0.0.0.0:443");
         assert_eq!(named.as_deref(), Some("https://a.example/"));

@@ -17,6 +17,7 @@ use crate::model::identity::Channel;
 use crate::net::admission::Admission;
 use crate::net::listen::{self, Plane, Stop};
 use crate::net::sip;
+use crate::net::tftp;
 use crate::service::Service;
 use crate::web::{self, Setup, State};
 
@@ -116,6 +117,27 @@ pub(super) fn serve_sip_pnp<D: Door>(
     for listener in listeners {
         let (plane, stop) = (Arc::clone(&plane), stop.clone());
         tasks.spawn(async move { Ok(sip::run(listener, plane, stop).await?) });
+    }
+}
+
+/// The devices' listeners for TFTP.
+pub(super) fn serve_tftp<D: Door>(
+    tasks: &mut Tasks,
+    listeners: Vec<tftp::Listener>,
+    door: D,
+    live: &Arc<Live>,
+    stop: &Stop,
+) {
+    let (caps, sizes) = (Arc::clone(live), Arc::clone(live));
+    let plane = Arc::new(tftp::Plane::new(
+        door,
+        live.tftp_limits.clone(),
+        Box::new(move |source| caps.tftp_cap(source)),
+        Box::new(move || sizes.config().max_blksize),
+    ));
+    for listener in listeners {
+        let (plane, stop) = (Arc::clone(&plane), stop.clone());
+        tasks.spawn(async move { Ok(tftp::run(listener, plane, stop).await?) });
     }
 }
 

@@ -29,7 +29,7 @@ const MOST: u32 = 100_000;
 
 /// `simulate …`.
 ///
-/// `--server` is what DHCP would hand out to the units: http:// or https://, a folder that ends in
+/// `--server` is what DHCP would hand out to the units: http://, https:// or tftp://, a folder that ends in
 /// `/`, or a whole name where the family takes one.
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
@@ -88,8 +88,9 @@ impl Simulate {
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
         let out = Out::new(globals.json);
         let server = globals.server.as_deref().unwrap_or(SERVER);
-        if !server.starts_with("http://") && !server.starts_with("https://") {
-            let what = format!("--server {server:?} is neither http:// nor https://");
+        let schemes = ["http://", "https://", "tftp://"];
+        if !schemes.iter().any(|scheme| server.starts_with(scheme)) {
+            let what = format!("--server {server:?} is none of http://, https:// and tftp://");
             let next = "name the address that units are pointed at, such as http://127.0.0.1:8080/";
             return Err(Fail::usage("server-invalid", what).next(next));
         }

@@ -10,4 +10,5 @@ mod pnp;
 mod resets;
 mod scene;
 mod switch;
+mod tftp_phone;
 mod tools;

@@ -390,6 +390,15 @@ impl Scene {
         Unit::factory(conduct, who, around).unwrap()
     }
 
+    /// The same, pointed at our TFTP address.
+    pub(super) fn unit_by_tftp(&self, family: &str, mac: &str, ip: &str) -> Unit {
+        let around = Surroundings {
+            pointer: Some(self.server.tftp()),
+            ..self.around(ip)
+        };
+        self.unit_in(family, mac, around)
+    }
+
     pub(super) fn around(&self, ip: &str) -> Surroundings {
         Surroundings {
             pointer: Some(self.server.http()),
