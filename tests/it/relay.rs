@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 /// What the network does, in percent of the packets of each direction.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,8 +63,9 @@ impl Network {
             }
             let wait = conduct.delay + Duration::from_millis(if late { 8 } else { 0 });
             let (by, packet) = (Arc::clone(by), packet.to_vec());
+            let at = Instant::now() + wait;
             tokio::spawn(async move {
-                tokio::time::sleep(wait).await;
+                sleep_until(at).await;
                 drop(by.send_to(&packet, to).await);
             });
         }

@@ -185,7 +185,6 @@ async fn arrives(octets: u32, size: &str, window: &str, conduct: Conduct) -> f64
     assert_eq!(server.plane.held(), 0, "no leak");
     let (carried, lost) = relay.counted();
     assert_eq!(lost > 0, conduct.loss > 0, "{carried} {lost}");
-    println!("{octets} octets, {size} x {window}: {carried} packets, {lost} lost");
     let needed = u32::try_from(reader.got).unwrap();
     f64::from(u32::try_from(carried).unwrap()) / f64::from(needed)
 }
@@ -243,7 +242,8 @@ async fn a_window_over_a_network_that_doubles_and_delays() {
         delay: Duration::from_millis(5),
     };
     let share = arrives(1 << 20, "1468", "8", conduct).await;
-    assert!(share < 4.0, "{share}");
+    // Each window with a late packet goes back once.
+    assert!(share < 8.0, "{share}");
 }
 
 /// Resident memory of this process, in octets.
@@ -251,4 +251,16 @@ fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096
+}
+
+#[tokio::test]
+async fn f10_a_fifth_lost_and_300_ms_for_each_round() {
+    let conduct = Conduct {
+        seed: 10,
+        loss: 20,
+        delay: Duration::from_millis(150),
+        ..Conduct::default()
+    };
+    let octets = if full() { 1 << 20 } else { 64 << 10 };
+    arrives(octets, "1428", "16", conduct).await;
 }

@@ -108,23 +108,19 @@ fn arrived(message: &RecvMsg<'_, '_, SockaddrStorage>, own: SocketAddr) -> Optio
     let peer = canonical(address(message.address.as_ref()?)?);
     let mut local = (!own.ip().is_unspecified()).then_some(own);
     for control in message.cmsgs().ok()? {
-        match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => {
-                if info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr {
-                    return None;
-                }
-                let ip = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
-                local = Some(SocketAddr::from((ip, 0)));
+        if let ControlMessageOwned::Ipv4PacketInfo(info) = control {
+            if info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr {
+                return None;
             }
-            ControlMessageOwned::Ipv6PacketInfo(info) => {
-                let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                let scope = match ip.is_unicast_link_local() {
-                    true => info.ipi6_ifindex,
-                    false => 0,
-                };
-                local = Some(SocketAddrV6::new(ip, 0, 0, scope).into());
-            }
-            _ => {}
+            let ip = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
+            local = Some(SocketAddr::from((ip, 0)));
+        } else if let ControlMessageOwned::Ipv6PacketInfo(info) = control {
+            let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            let scope = match ip.is_unicast_link_local() {
+                true => info.ipi6_ifindex,
+                false => 0,
+            };
+            local = Some(SocketAddrV6::new(ip, 0, 0, scope).into());
         }
     }
     let mut local = canonical(local?);

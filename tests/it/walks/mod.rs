@@ -5,6 +5,7 @@ mod certificate;
 mod commands;
 mod desk_phone;
 mod families;
+mod lossy;
 mod plain_phone;
 mod pnp;
 mod resets;
