@@ -159,7 +159,7 @@ impl Service {
             Delivery::Whole | Delivery::Unchanged => {
                 (Outcome::Pass, "acknowledged", "it took the URL")
             }
-            Delivery::Part | Delivery::Broken => (
+            Delivery::Part | Delivery::Broken | Delivery::Unanswered => (
                 Outcome::Fail,
                 "not-acknowledged",
                 "it did not take the URL that it was sent",

@@ -58,6 +58,7 @@ mod store_sample;
 mod support;
 mod tftp;
 mod tftp_clients;
+mod tftp_end;
 mod tftp_lossy;
 mod tftp_support;
 mod tidy;

@@ -169,7 +169,7 @@ mod tests {
                 tftp: vec![tftp.parse().expect("an address")],
                 ..Addresses::default()
             };
-            bases(config, &addresses).tftp
+            bases(config, &addresses, Vec::new()).tftp
         };
         assert_eq!(tftp(&config, "0.0.0.0:69"), None);
         let host = tftp(&config, "[2001:db8::1]:69");

@@ -22,8 +22,8 @@ pub(crate) fn enter_bad_network(loss: u32) {
     let loses = format!("numgen random mod 100 < {loss} counter drop");
     let hook = "{ type filter hook input priority 0; }";
     run("nft", &["add table inet bad"]);
-    run("nft", &[&format!("add chain inet bad all {hook}")]);
-    run("nft", &[&format!("add rule inet bad all {loses}")]);
+    run("nft", &[&format!("add chain inet bad arrives {hook}")]);
+    run("nft", &[&format!("add rule inet bad arrives {loses}")]);
 }
 
 #[test]
@@ -89,7 +89,7 @@ async fn boots(each: u32) {
         let channel = if net == 1 {
             Channel::Https
         } else {
-            Channel::Tftp
+            Channel::Http
         };
         let checks = scene.checks(id).await;
         let whole = checks.iter().filter(|check| {
