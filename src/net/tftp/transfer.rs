@@ -2,11 +2,12 @@
 //! knows block numbers and times, neither octets nor sockets.
 //!
 //! Rules: a window goes out whole and is acknowledged whole (RFC 7440); an acknowledgement short of
-//! its end starts the next window there. A lost packet is sent again when its time is over, never
-//! for a second acknowledgement of the same block: that would double every packet from there on
-//! (RFC 1123 section 4.2.3.1). A window has one exception: a receiver that lost its first block has
-//! no other word for it; so one repeated acknowledgement counts for each window, and only after the
-//! least round trip measured, when it can be no echo of what was sent before.
+//! its end starts the next window there, unless it can only be of packets sent before. A lost
+//! packet is sent again when its time is over, never for a second acknowledgement of the same block:
+//! that would double every packet from there on (RFC 1123 section 4.2.3.1). A window has one
+//! exception: a receiver that lost its first block has no other word for it; so one repeated
+//! acknowledgement counts for each window, and only after the least round trip measured, when it
+//! can be no echo of what was sent before.
 //!
 //! A peer that has not answered may be forged: it gets one OACK or one block, again three times at
 //! most, and altogether no more than three times what it sent and one block.
@@ -154,6 +155,12 @@ impl Transfer {
             self.confirmed = true;
             return Step::Done;
         }
+        // Of what went out before the present window: going back for each would send the window
+        // once for every block that came twice.
+        if acked < self.before && !self.is_answer(now) {
+            self.moved_at = now;
+            return Step::Wait;
+        }
         self.advance(now)
     }
 
@@ -238,13 +245,16 @@ impl Transfer {
         }
     }
 
+    /// Whether what comes now can be an answer to the present window: no round trip was shorter.
+    fn is_answer(&self, now: Duration) -> bool {
+        let since = now.saturating_sub(self.window_at);
+        self.clock.least.is_none_or(|least| since >= least)
+    }
+
     /// The last acknowledgement came again.
     fn repeated(&mut self, now: Duration) -> Step {
-        let late = self
-            .clock
-            .least
-            .is_some_and(|least| now.saturating_sub(self.window_at) >= least);
-        if self.outline.window <= 1 || self.nudged || !self.confirmed || !late {
+        let known = self.clock.least.is_some() && self.is_answer(now);
+        if self.outline.window <= 1 || self.nudged || !self.confirmed || !known {
             return Step::Wait;
         }
         self.nudged = true;
