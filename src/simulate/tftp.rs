@@ -94,7 +94,7 @@ impl Reading {
         loop {
             let came = timeout_at(until, self.socket.recv_from(&mut buffer)).await;
             let (length, from) = match came {
-                Ok(came) => came.map_err(lost)?,
+                Ok(came) => came.map_err(|error| lost(&error))?,
                 Err(_) if tries < TRIES => {
                     tries += 1;
                     self.say().await?;
@@ -193,14 +193,14 @@ impl Reading {
 
     async fn say(&self) -> Result<(), Failure> {
         let sent = self.socket.send_to(&self.last, self.to).await;
-        sent.map(drop).map_err(lost)
+        sent.map(drop).map_err(|error| lost(&error))
     }
 
     /// Says the last ACK again for whoever did not hear it.
     async fn dally(&self, buffer: &mut [u8]) -> Result<(), Failure> {
         let until = Instant::now() + DALLY;
         while let Ok(came) = timeout_at(until, self.socket.recv_from(buffer)).await {
-            let (_, from) = came.map_err(lost)?;
+            let (_, from) = came.map_err(|error| lost(&error))?;
             if from == self.to {
                 self.say().await?;
             }
@@ -215,7 +215,7 @@ enum Taken {
     Refused(u16),
 }
 
-fn lost(error: io::Error) -> Failure {
+fn lost(error: &io::Error) -> Failure {
     Failure::Broken(error.to_string())
 }
 

@@ -232,10 +232,10 @@ mod tests {
         }
     }
 
-    fn table(limits: TftpLimits) -> Arc<Table> {
+    fn table(limits: &TftpLimits) -> Arc<Table> {
         let site: IpAddr = "10.9.0.1".parse().unwrap();
         let cap = move |ip| (ip == site).then_some(3);
-        Arc::new(Table::new(&limits, Box::new(cap)))
+        Arc::new(Table::new(limits, Box::new(cap)))
     }
 
     fn seat(table: &Arc<Table>, peer: &str) -> Option<Seat> {
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn c14_caps_by_address_and_the_oldest_unconfirmed_makes_room() {
-        let table = table(TftpLimits {
+        let table = table(&TftpLimits {
             transfers: 6,
             strangers_percent: 100,
             per_address: 2,
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn strangers_leave_room_for_sites() {
-        let table = table(TftpLimits {
+        let table = table(&TftpLimits {
             transfers: 4,
             strangers_percent: 50,
             ..TftpLimits::default()
@@ -295,9 +295,9 @@ mod tests {
     #[test]
     fn c16_copies_are_told_and_another_request_takes_over() {
         let limits = TftpLimits::default();
-        let table = table(TftpLimits {
+        let table = table(&TftpLimits {
             restart_after: Duration::ZERO,
-            ..limits.clone()
+            ..limits
         });
         let first = seat(&table, "198.51.100.1:1").unwrap();
         let again = |request: &[u8]| table.seat(tid("198.51.100.1:1"), request);
