@@ -9,12 +9,15 @@ use zeroize::Zeroizing;
 
 use super::inputs::Inputs;
 use super::manifest::{Artefact, Family};
+use super::render::skeleton;
+pub use super::render::skeleton::{SecretName, Skeleton};
 pub use super::render::{MOST, RenderError, Rendered, Which};
 use super::render::{Naming, Sources, Templates};
 use super::site_profile::{self, SiteProfile};
 use super::vocabulary::{self, Vocabulary};
 use super::{Files, filter, parse};
 use crate::model::identity::Digest;
+use crate::model::secret::Secret;
 
 /// The first octets of a bundle, with the version of its shape.
 const HEAD: &[u8] = b"dialtone revision 1\n";
@@ -179,6 +182,44 @@ impl Revision {
             bytes: filtered(artefact, bytes)?,
             media_type: artefact.media_type.clone(),
         })
+    }
+
+    /// The file with holes for its secrets, to be kept and filled; `None` where it cannot be had.
+    pub fn skeleton(&self, artefact: &str, which: Which, inputs: &Inputs<'_>) -> Option<Skeleton> {
+        let artefact = self.family.artefact(artefact)?;
+        let vocabulary = &self.vocabulary;
+        let templates = &self.templates;
+        templates.skeleton(&self.family, artefact, vocabulary, which, inputs)
+    }
+
+    /// Fills a skeleton of this revision with the secrets of its holes, in their order. `None` where
+    /// one of them needs a rendering.
+    pub fn fill(
+        &self,
+        artefact: &str,
+        skeleton: &Skeleton,
+        secrets: &[Secret],
+    ) -> Option<Rendered> {
+        let artefact = self.family.artefact(artefact)?;
+        let bytes = filtered(artefact, skeleton.fill(secrets)?).ok()?;
+        Some(Rendered {
+            bytes,
+            media_type: artefact.media_type.clone(),
+        })
+    }
+
+    /// Fills a skeleton from the inputs that it was rendered with.
+    pub fn fill_from(
+        &self,
+        artefact: &str,
+        skeleton: &Skeleton,
+        inputs: &Inputs<'_>,
+    ) -> Option<Rendered> {
+        let secrets: Option<Vec<Secret>> = skeleton
+            .secrets()
+            .map(|name| skeleton::of_inputs(inputs, name).cloned())
+            .collect();
+        self.fill(artefact, skeleton, &secrets?)
     }
 }
 

@@ -8,9 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::cases::Case;
 use super::settings::Snapshot;
+use super::skeletons::{Fit, Kept, Kind, Stamp};
 use super::{Inner, Trouble};
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs, Unit, Urls};
-use crate::catalog::revision::{RenderError, Revision};
+use crate::catalog::revision::{RenderError, Rendered, Revision, SecretName, Skeleton};
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::resolve;
@@ -20,7 +21,7 @@ use crate::model::access::{Class, Grant};
 use crate::model::device::{Device, Line};
 use crate::model::identity::Digest;
 use crate::model::profile::{Layer, Value};
-use crate::model::secret::Secret;
+use crate::model::secret::{Sealed, Secret};
 use crate::model::site::Site;
 use crate::store::{Keys, Owner, Settings};
 
@@ -62,7 +63,7 @@ impl fmt::Display for Unmade {
     }
 }
 
-/// A listed unit's file.
+/// A listed unit's file: a kept one with its secrets filled in, or rendered.
 pub(super) async fn of_unit(
     inner: &Inner,
     plan: &Plan,
@@ -71,6 +72,24 @@ pub(super) async fn of_unit(
 ) -> Result<Result<Made, Unmade>, Trouble> {
     let device = case.device;
     let hub = &inner.hub;
+    let bases = hub.bases.load_full();
+    let generation = device.config.arming.generation;
+    let tag_key = hub.keys.unit_token(device.id, generation);
+    let kind = Kind::of(plan, case.revision.digest);
+    let stamp = Stamp::of(case, snapshot, &bases);
+    let site = device
+        .config
+        .site
+        .as_ref()
+        .and_then(|name| snapshot.settings.sites.get(name));
+    if let Some(kept) = inner.skeletons.get(device.id, &kind, &stamp) {
+        let urls = urls(&hub.keys, device, site, &bases, plan);
+        if let Some(secrets) = secrets(inner, case, &kept.skeleton, &urls).await?
+            && let Some(rendered) = case.revision.fill(&plan.artefact, &kept.skeleton, &secrets)
+        {
+            return Ok(Ok(made(&rendered, Some(&tag_key), kept.given.clone())));
+        }
+    }
     let reads = case.revision.reads(&plan.artefact);
     let wanted = |name: &str| reads.is_some_and(|reads| reads.contains(name));
     let mut given = Vec::new();
@@ -86,12 +105,6 @@ pub(super) async fn of_unit(
     } else {
         Vec::new()
     };
-    let site = device
-        .config
-        .site
-        .as_ref()
-        .and_then(|name| snapshot.settings.sites.get(name));
-    let bases = hub.bases.load();
     let urls = urls(&hub.keys, device, site, &bases, plan);
     if plan.grant.credential && urls.token.is_some() {
         given.push("unit token".to_owned());
@@ -111,9 +124,94 @@ pub(super) async fn of_unit(
         keys: &keys,
         release: plan.release,
     };
-    let generation = device.config.arming.generation;
-    let key = hub.keys.unit_token(device.id, generation);
-    Ok(render(&case.revision, plan, &inputs, Some(&key), given))
+    let rendered = match kept_or_rendered(inner, plan, case, &inputs, kind, stamp, &given) {
+        Ok(rendered) => rendered,
+        Err(error) => return Ok(Err(Unmade::Render(error))),
+    };
+    Ok(Ok(made(&rendered, Some(&tag_key), given)))
+}
+
+/// Renders a unit's file, and keeps its skeleton where files of its kind can be kept.
+fn kept_or_rendered(
+    inner: &Inner,
+    plan: &Plan,
+    case: &Case<'_>,
+    inputs: &Inputs<'_>,
+    kind: Kind,
+    stamp: Stamp,
+    given: &[String],
+) -> Result<Rendered, RenderError> {
+    let revision = &case.revision;
+    let whole = || revision.render(&plan.artefact, plan.which, inputs);
+    let fit = inner.skeletons.fit(&kind);
+    if fit == Fit::No {
+        return whole();
+    }
+    let Some(skeleton) = revision.skeleton(&plan.artefact, plan.which, inputs) else {
+        if fit == Fit::Unknown {
+            inner.skeletons.learn(kind, false);
+        }
+        return whole();
+    };
+    let Some(filled) = revision.fill_from(&plan.artefact, &skeleton, inputs) else {
+        // One unit's secret is the reason: nothing is learned about the others.
+        return whole();
+    };
+    if fit == Fit::Unknown {
+        let rendered = whole()?;
+        let same = rendered.bytes == filled.bytes;
+        if !same {
+            tracing::warn!(
+                artefact = plan.artefact,
+                "a template works on a secret: its files are rendered each time"
+            );
+        }
+        inner.skeletons.learn(kind.clone(), same);
+        if !same {
+            return Ok(rendered);
+        }
+    }
+    let kept = Kept {
+        skeleton,
+        given: given.to_vec(),
+    };
+    inner.skeletons.put(case.device.id, kind, stamp, kept);
+    Ok(filled)
+}
+
+/// The secrets of a skeleton's holes, opened. `None` where one is not there any more.
+async fn secrets(
+    inner: &Inner,
+    case: &Case<'_>,
+    skeleton: &Skeleton,
+    urls: &Urls,
+) -> Result<Option<Vec<Secret>>, Trouble> {
+    let hub = &inner.hub;
+    let device = Owner::Device(case.device.id);
+    // All of the device's own at once: a file with lines needs most of them.
+    let own: BTreeMap<String, Sealed> = hub.store.secrets(&device).await?.into_iter().collect();
+    let of_device = |field: &str| {
+        let sealed = own.get(field)?;
+        hub.keys.open(sealed, &device.aad(field)).ok()
+    };
+    let mut found = Vec::new();
+    for name in skeleton.secrets() {
+        let secret = match name {
+            SecretName::Value(name) => match case.values.get(name) {
+                Some(value) if value.resolved.layer == Layer::Device => of_device(name),
+                Some(value) => opened(inner, &owner(case.device, value), name).await?,
+                None => None,
+            },
+            SecretName::Line(n) => of_device(&line_field(*n)),
+            SecretName::Token => urls.token.clone(),
+            SecretName::Report => urls.report.clone(),
+        };
+        match secret {
+            Some(secret) => found.push(secret),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(found))
 }
 
 /// A file that holds nothing of any listed unit.
@@ -145,7 +243,7 @@ pub(super) fn of_stranger(
         keys: &[],
         release: false,
     };
-    render(revision, plan, &inputs, None, Vec::new())
+    render(revision, plan, &inputs)
 }
 
 fn of_stranger_values(
@@ -161,33 +259,32 @@ fn of_stranger_values(
     plain.collect()
 }
 
-fn render(
-    revision: &Revision,
-    plan: &Plan,
-    inputs: &Inputs<'_>,
-    key: Option<&Secret>,
-    given: Vec<String>,
-) -> Result<Made, Unmade> {
+fn render(revision: &Revision, plan: &Plan, inputs: &Inputs<'_>) -> Result<Made, Unmade> {
     let rendered = revision
         .render(&plan.artefact, plan.which, inputs)
         .map_err(Unmade::Render)?;
+    Ok(made(&rendered, None, Vec::new()))
+}
+
+/// With its digest, and the tag that names it to this unit.
+fn made(rendered: &Rendered, key: Option<&Secret>, given: Vec<String>) -> Made {
     let digest = Digest(Sha256::digest(&rendered.bytes[..]).into());
     // Keyed for the unit: no other unit's tag can match, and none tells what a file holds.
     let mut tag = Sha256::new();
     tag.update(key.map(|key| key.expose().as_bytes()).unwrap_or_default());
     tag.update(digest.0);
     let tag: [u8; 32] = tag.finalize().into();
-    Ok(Made {
+    Made {
         etag: tag
             .iter()
             .take(16)
             .map(|octet| format!("{octet:02x}"))
             .collect(),
         digest,
-        media_type: rendered.media_type,
+        media_type: rendered.media_type.clone(),
         bytes: Bytes::copy_from_slice(&rendered.bytes),
         given,
-    })
+    }
 }
 
 /// The unit's values with its secrets opened: those that the artefact reads and the grant allows.
@@ -213,26 +310,13 @@ async fn filled(
             continue;
         }
         let value = match &found.resolved.value {
-            Value::Secret => {
-                let owner = match found.resolved.layer {
-                    Layer::Device => Owner::Device(case.device.id),
-                    layer @ (Layer::Global
-                    | Layer::Tenant
-                    | Layer::Site
-                    | Layer::Group
-                    | Layer::User
-                    | Layer::Schema
-                    | Layer::Profile
-                    | Layer::Model) => Owner::Scope(layer, found.scope.clone()),
-                };
-                match opened(inner, &owner, name).await? {
-                    Some(secret) => {
-                        given.push(name.clone());
-                        Filled::Secret(secret)
-                    }
-                    None => return Ok(Err(Unmade::Sealed(name.clone()))),
+            Value::Secret => match opened(inner, &owner(case.device, found), name).await? {
+                Some(secret) => {
+                    given.push(name.clone());
+                    Filled::Secret(secret)
                 }
-            }
+                None => return Ok(Err(Unmade::Sealed(name.clone()))),
+            },
             plain @ (Value::Bool(_)
             | Value::Int(_)
             | Value::List(_)
@@ -242,6 +326,26 @@ async fn filled(
         values.insert(name.clone(), value);
     }
     Ok(Ok(values))
+}
+
+/// Who holds a resolved secret.
+fn owner(device: &Device, found: &resolve::Found) -> Owner {
+    match found.resolved.layer {
+        Layer::Device => Owner::Device(device.id),
+        layer @ (Layer::Global
+        | Layer::Tenant
+        | Layer::Site
+        | Layer::Group
+        | Layer::User
+        | Layer::Schema
+        | Layer::Profile
+        | Layer::Model) => Owner::Scope(layer, found.scope.clone()),
+    }
+}
+
+/// Where a line's password is kept.
+fn line_field(n: u16) -> String {
+    format!("line.{n}.password")
 }
 
 async fn opened(inner: &Inner, owner: &Owner, field: &str) -> Result<Option<Secret>, Trouble> {
@@ -261,7 +365,7 @@ async fn lines(
     for line in &device.config.lines {
         let mut password = None;
         if line.has_password {
-            let field = format!("line.{}.password", line.n);
+            let field = line_field(line.n);
             password = opened(inner, &Owner::Device(device.id), &field).await?;
             if password.is_none() {
                 return Ok(Err(Unmade::Sealed(field)));

@@ -12,6 +12,7 @@ mod record;
 mod report;
 mod revisions;
 mod settings;
+mod skeletons;
 mod tickets;
 
 use std::net::IpAddr;
@@ -36,6 +37,7 @@ use self::recent::Recent;
 use self::record::Alarms;
 use self::revisions::Revisions;
 use self::settings::{Snapshot, Snapshots};
+use self::skeletons::Skeletons;
 use self::tickets::Tickets;
 
 /// How often a decision is made again because somebody else changed the unit meanwhile.
@@ -53,6 +55,7 @@ struct Inner {
     hub: Arc<Hub>,
     snapshots: Snapshots,
     revisions: Revisions,
+    skeletons: Skeletons,
     tickets: Tickets,
     recent: Recent,
     arrivals: Arrivals,
@@ -83,6 +86,7 @@ impl Service {
             hub,
             snapshots: Snapshots::default(),
             revisions: Revisions::default(),
+            skeletons: Skeletons::default(),
             tickets: Tickets::default(),
             recent: Recent::default(),
             arrivals: Arrivals::default(),

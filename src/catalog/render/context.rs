@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
+use super::skeleton::{SecretName, Secrets};
+
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs};
 use crate::catalog::manifest::{ArtefactKind, Family};
 use crate::catalog::pattern::Found;
@@ -20,6 +22,7 @@ pub(super) fn build(
     vocabulary: &Vocabulary,
     inputs: &Inputs<'_>,
     grant: Grant,
+    secrets: &mut Secrets<'_>,
 ) -> Value {
     let mut root: BTreeMap<&str, Value> = BTreeMap::new();
     for (name, variable) in &vocabulary.0 {
@@ -27,7 +30,9 @@ pub(super) fn build(
             continue;
         }
         let value = match (inputs.values.get(name), &variable.default) {
-            (Some(Filled::Secret(secret)), _) => Some(Value::from(secret.expose())),
+            (Some(Filled::Secret(secret)), _) => {
+                Some(secrets.value(|| SecretName::Value(name.clone()), secret))
+            }
             (Some(Filled::Plain(value)), _) => of(value),
             (None, default) => default.as_ref().and_then(of),
         };
@@ -49,23 +54,24 @@ pub(super) fn build(
     put(&mut url, "http", inputs.urls.http.as_deref());
     let mut report = Names::new();
     if grant.credential {
-        put(
-            &mut url,
-            "token",
-            inputs.urls.token.as_ref().map(Secret::expose),
-        );
-        if let Some(base) = &inputs.urls.report {
-            let base = base.expose();
-            report.insert("base", Value::from(base));
+        if let Some(token) = &inputs.urls.token {
+            url.insert("token", secrets.value(|| SecretName::Token, token));
+        }
+        if let Some(secret) = &inputs.urls.report {
+            report.insert("base", secrets.value(|| SecretName::Report, secret));
+            let base = secrets.text(SecretName::Report, secret);
             for (name, pattern) in [
                 ("registered", &family.report.registered),
                 ("failed", &family.report.failed),
             ] {
-                let told = pattern.as_ref().map(|text| text.replace("{report}", base));
+                let told = pattern.as_ref().map(|text| text.replace("{report}", &base));
                 put(&mut report, name, told.as_deref());
             }
         }
-        root.insert("lines", inputs.lines.iter().map(line).collect());
+        root.insert(
+            "lines",
+            inputs.lines.iter().map(|one| line(one, secrets)).collect(),
+        );
         root.insert("keys", inputs.keys.iter().map(key).collect());
     }
     let mut ca = Names::new();
@@ -136,7 +142,7 @@ fn ca_url(family: &Family, inputs: &Inputs<'_>) -> Option<String> {
     Some(format!("{base}{path}"))
 }
 
-fn line(line: &AccountLine) -> Value {
+fn line(line: &AccountLine, secrets: &mut Secrets<'_>) -> Value {
     let mut names = Names::from([
         ("n", Value::from(line.n)),
         ("enabled", Value::from(line.enabled)),
@@ -144,11 +150,10 @@ fn line(line: &AccountLine) -> Value {
         ("srtp", Value::from(line.srtp)),
         ("shared", Value::from(line.shared)),
     ]);
-    put(
-        &mut names,
-        "password",
-        line.password.as_ref().map(Secret::expose),
-    );
+    if let Some(password) = &line.password {
+        let value = secrets.value(|| SecretName::Line(line.n), password);
+        names.insert("password", value);
+    }
     for (name, text) in [
         ("auth", &line.auth),
         ("display", &line.display),

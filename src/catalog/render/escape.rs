@@ -9,6 +9,7 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind, Output, State};
 use zeroize::Zeroizing;
 
+use super::skeleton::Slot;
 use crate::catalog::manifest::Format;
 
 /// A value that a format cannot carry. It holds the value to find its name, and never shows it.
@@ -103,6 +104,10 @@ fn put(format: Format, out: &mut String, value: &Value) -> Result<(), Error> {
             }
             out.push('}');
         }
+        ValueKind::Plain if value.downcast_object_ref::<Slot>().is_some() => {
+            let quote = quote(format);
+            write!(out, "{quote}{value}{quote}").map_err(Error::from)?;
+        }
         ValueKind::Bytes
         | ValueKind::Seq
         | ValueKind::Iterable
@@ -111,6 +116,33 @@ fn put(format: Format, out: &mut String, value: &Value) -> Result<(), Error> {
         | ValueKind::Invalid
         | _ => return odd("a list, table or function cannot be written here; name a part of it"),
     }
+    Ok(())
+}
+
+/// What stands around a text that is a whole literal.
+fn quote(format: Format) -> &'static str {
+    match format {
+        Format::Json | Format::Python => "\"",
+        Format::Shell => "'",
+        Format::Ini | Format::Ios | Format::Junos | Format::Text | Format::Xml => "",
+    }
+}
+
+/// Writes a secret into a literal that is begun already, as [`text`] would have written it there.
+/// What `text` takes as a whole only, such as a PEM text, is refused.
+pub(crate) fn inside(format: Format, secret: &str, out: &mut String) -> Result<(), &'static str> {
+    if secret.chars().any(breaks) {
+        return Err("it has to be written as a whole");
+    }
+    let quote = quote(format);
+    if quote.is_empty() {
+        return text(format, secret, out);
+    }
+    let mut whole = Zeroizing::new(String::new());
+    text(format, secret, &mut whole)?;
+    let within = whole.strip_prefix(quote);
+    let within = within.and_then(|rest| rest.strip_suffix(quote));
+    out.push_str(within.ok_or("it has no quotes")?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod escape;
 mod filters;
 mod growth;
 mod reads;
+pub(crate) mod skeleton;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,6 +14,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use zeroize::Zeroizing;
 
+use self::skeleton::{Secrets, Skeleton, Slots};
 use super::Problem;
 use super::inputs::Inputs;
 use super::manifest::{Artefact, ArtefactScope, Family, Format};
@@ -218,6 +220,41 @@ impl Templates {
         which: Which,
         inputs: &Inputs<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, RenderError> {
+        let grant = granted(artefact.scope, inputs.grant);
+        let context = context::build(family, vocabulary, inputs, grant, &mut Secrets::Shown);
+        self.made(family, artefact, which, inputs, context)
+    }
+
+    /// The same file with holes for its secrets. `None` where it cannot be had: the format does not
+    /// allow it, or the template does something with a secret.
+    pub(crate) fn skeleton(
+        &self,
+        family: &Family,
+        artefact: &Artefact,
+        vocabulary: &Vocabulary,
+        which: Which,
+        inputs: &Inputs<'_>,
+    ) -> Option<Skeleton> {
+        let marked = || context::name_of(inputs, skeleton::has_marks).is_some();
+        if !skeleton::fits(artefact.format) || marked() {
+            return None;
+        }
+        let mut slots = Slots::default();
+        let grant = granted(artefact.scope, inputs.grant);
+        let mut secrets = Secrets::Slots(&mut slots);
+        let context = context::build(family, vocabulary, inputs, grant, &mut secrets);
+        let made = self.made(family, artefact, which, inputs, context).ok()?;
+        Skeleton::read(artefact.format, &made, &slots)
+    }
+
+    fn made(
+        &self,
+        family: &Family,
+        artefact: &Artefact,
+        which: Which,
+        inputs: &Inputs<'_>,
+        context: minijinja::Value,
+    ) -> Result<Zeroizing<Vec<u8>>, RenderError> {
         let key = (artefact.id.clone(), which);
         let entry = self.entries.get(&key);
         let environment = self.environments.get(&artefact.format);
@@ -226,8 +263,6 @@ impl Templates {
         };
         let named = |error: minijinja::Error| told(&family.vendor, &error, inputs);
         let template = environment.get_template(&entry.name).map_err(named)?;
-        let grant = granted(artefact.scope, inputs.grant);
-        let context = context::build(family, vocabulary, inputs, grant);
         let mut bounded = Bounded(Zeroizing::new(Vec::with_capacity(8 << 10)));
         let done = template.render_captured_to(context, &mut bounded);
         done.map_err(named).map(drop)?;
