@@ -3,7 +3,7 @@
 //! A change is planned from the row as it stands, and committed only if the row still stands so;
 //! where somebody was faster it is planned again.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::device_act::{self, Next};
 pub use super::device_act::{Action, Arm};
@@ -118,7 +118,7 @@ impl Admin {
         self.unique(id, &draft.config).await?;
         let mut device = Device {
             id,
-            config: draft.config,
+            config: Arc::new(draft.config),
             status: Status::default(),
         };
         if ask.dry_run {
@@ -130,7 +130,7 @@ impl Admin {
         writes.push(self.audit(actor, "device.add", subject, ""));
         writes.extend(self.first_publication(actor, &lens, &device.config));
         let committed = self.hub().store.commit(Batch::now(writes)).await?;
-        device.config.version = version(&committed);
+        device.config_mut().version = version(&committed);
         self.listed(&device);
         Ok(lens.view(device))
     }
@@ -197,7 +197,7 @@ impl Admin {
                 }
                 plan.changes
                     .extend(secrets.iter().map(|secret| secret.field.clone()));
-                if *config == device.config && secrets.is_empty() {
+                if *config == *device.config && secrets.is_empty() {
                     return Ok(Some(Changed {
                         record: lens.view(device),
                         changed: false,
@@ -213,7 +213,7 @@ impl Admin {
                     writes.push(Write::UnpinCertificates { device: id });
                 }
                 Device {
-                    config: *config,
+                    config: Arc::new(*config),
                     ..device.clone()
                 }
             }
@@ -230,7 +230,7 @@ impl Admin {
         match self.hub().store.commit(Batch::now(writes)).await {
             Ok(committed) => {
                 if !matches!(action, Action::Delete) {
-                    record.device.config.version = version(&committed);
+                    record.device.config_mut().version = version(&committed);
                 }
             }
             Err(StoreError::Conflict { .. }) => return Ok(None),

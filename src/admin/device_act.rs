@@ -95,7 +95,7 @@ pub(crate) fn plan(
     action: &Action,
 ) -> Result<Plan, Problem> {
     let status = device.status_now();
-    let mut config = device.config.clone();
+    let mut config = Config::clone(&device.config);
     let now = lens.now;
     match action {
         Action::Arm(arm) => {

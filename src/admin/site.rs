@@ -65,8 +65,8 @@ impl Admin {
     async fn devices_by_site(&self) -> Result<BTreeMap<String, u64>, Problem> {
         let mut counts = BTreeMap::new();
         self.each_row(&Select::default(), |device| {
-            if let Some(site) = device.config.site {
-                *counts.entry(site).or_default() += 1;
+            if let Some(site) = &device.config.site {
+                *counts.entry(site.clone()).or_default() += 1;
             }
         })
         .await?;
@@ -195,8 +195,8 @@ impl Admin {
     pub async fn groups(&self) -> Result<BTreeMap<String, u64>, Problem> {
         let mut counts = BTreeMap::new();
         self.each_row(&Select::default(), |device| {
-            for group in device.config.groups {
-                *counts.entry(group).or_default() += 1;
+            for group in &device.config.groups {
+                *counts.entry(group.clone()).or_default() += 1;
             }
         })
         .await?;

@@ -1,6 +1,7 @@
 //! A device: what people want of it, and what was seen of it, kept apart.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -17,11 +18,17 @@ pub const TENANT: &str = "default";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
     pub id: DeviceId,
-    pub config: Config,
+    /// Shared, because it changes seldom and every request looks at it.
+    pub config: Arc<Config>,
     pub status: Status,
 }
 
 impl Device {
+    /// The wanted half, to be changed: a copy of its own where somebody else looks at it too.
+    pub fn config_mut(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
+    }
+
     /// The seen half, or a fresh one where a person armed the unit since.
     pub fn status_now(&self) -> Status {
         if self.status.generation == self.config.arming.generation {

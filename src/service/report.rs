@@ -12,10 +12,10 @@ use crate::engine::facts::Facts;
 use crate::engine::identify::claims;
 use crate::engine::outcome::{self, Word};
 use crate::hub::News;
-use crate::model::activation::{Check, CheckKind, Outcome, State};
+use crate::model::activation::{Check, CheckKind, Outcome};
 use crate::model::device::{Device, Lifecycle};
-use crate::model::identity::{Assurance, BootId, Channel, DeviceId, LevelBy};
-use crate::store::{Batch, Filter, StoreError, Write};
+use crate::model::identity::{Assurance, BootId, Channel, LevelBy};
+use crate::store::{Batch, StoreError, Write};
 
 /// Devices that the sweep reads at once.
 const PAGE: usize = 500;
@@ -80,25 +80,19 @@ impl Service {
 
     /// Looks for units that make no progress. Called about once a minute.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        let states = [State::Seen, State::Served, State::Active];
-        for state in states {
-            let filter = Filter {
-                state: Some(state),
-                ..Filter::default()
-            };
-            let mut after: Option<DeviceId> = None;
-            loop {
-                let page = self.0.hub.store.devices(&filter, after, PAGE).await?;
-                for device in &page {
-                    self.sweep_one(device).await?;
-                }
-                match page.last() {
-                    Some(last) if page.len() == PAGE => after = Some(last.id),
-                    Some(_) | None => break,
-                }
+        let mut after = None;
+        loop {
+            let store = &self.0.hub.store;
+            let (page, last) = store.seen(outcome::is_waiting, after, PAGE).await?;
+            for device in &page {
+                self.sweep_one(device).await?;
             }
+            if last.is_none() {
+                return Ok(());
+            }
+            after = last;
+            tokio::task::yield_now().await;
         }
-        Ok(())
     }
 
     async fn sweep_one(&self, device: &Device) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! From writes to changed rows: preconditions, uniqueness, and the indexes that go with each row.
 //! Runs on the writer's thread alone, so what it reads is what it decides on.
 
-use super::codec_device::{ConfigRow, TokenRow};
+use super::codec_device::{ConfigRow, StatusVersion, TokenRow};
 use super::engine::View as _;
 use super::error::StoreError;
 use super::keyspace::{self, Key, Parts, Table, after};
@@ -230,7 +230,7 @@ fn put_status(
 ) -> Result<u64, StoreError> {
     must_exist(stage, id)?;
     let key = Key::of(Table::Status).device(id).done();
-    let old: Option<Status> = stage.load(&key)?;
+    let old: Option<StatusVersion> = stage.load(&key)?;
     if old.map_or(0, |status| status.version) != expect {
         return Err(StoreError::Conflict {
             what: format!("status of device {id}"),

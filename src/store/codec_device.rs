@@ -58,6 +58,7 @@ shapes!(
     Line => LineShape,
     Place => PlaceShape,
     Ratchet => RatchetShape,
+    StatusVersion => StatusVersionShape,
     Seen => SeenShape,
     Serving => ServingShape,
     Status => StatusShape,
@@ -212,6 +213,17 @@ struct StatusShape {
     given: Vec<String>,
     #[serde(default, skip_serializing_if = "plain", with = "stored")]
     lines: Vec<(u16, bool, Timestamp)>,
+    version: u64,
+}
+
+/// The version of a stored seen half, read without the rest of it.
+pub(crate) struct StatusVersion {
+    pub(crate) version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StatusVersion")]
+struct StatusVersionShape {
     version: u64,
 }
 

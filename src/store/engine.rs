@@ -6,10 +6,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::codec::{self, Stored};
+use super::codec_device::ConfigRow;
 use super::engine_sled::SledEngine;
 use super::error::StoreError;
+use crate::model::device::Config;
 
 /// Key and value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
@@ -38,6 +41,11 @@ pub(crate) trait View {
     /// Decodes a row that was read.
     fn read<T: Stored>(&self, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
         codec::decode(bytes).map_err(|error| self.malformed(key, &error.0))
+    }
+
+    /// The wanted half of a device out of its row.
+    fn config(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Config>, StoreError> {
+        Ok(Arc::new(self.read::<ConfigRow>(key, bytes)?.config))
     }
 
     /// Rows of `from..to`, decoded.

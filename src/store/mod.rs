@@ -25,6 +25,7 @@ mod codec_records;
 #[cfg(test)]
 mod codec_tests;
 mod codec_words;
+mod configs;
 mod engine;
 mod engine_sled;
 mod error;

@@ -5,13 +5,14 @@
     reason = "an embedded engine answers at once; one behind a network will not"
 )]
 
+use std::sync::Arc;
+
 use super::Store;
-use super::codec_device::ConfigRow;
 use super::engine::View;
 use super::error::StoreError;
 use super::keyspace::{self, Key, Parts, Table};
 use super::rows::{Filter, KnownAsk, KnownRows, Owner, TokenKind};
-use crate::model::device::{Device, Status};
+use crate::model::device::{Config, Device, Status};
 use crate::model::identity::{DeviceId, Digest, Mac, Serial};
 use crate::model::lease::Lease;
 use crate::model::secret::Sealed;
@@ -22,7 +23,7 @@ const STRETCH: usize = 256;
 impl Store {
     /// The rows that the claims of one request point to.
     pub async fn known(&self, ask: &KnownAsk) -> Result<KnownRows, StoreError> {
-        let view = &self.core().engine;
+        let view = &self.core().reader();
         let mut rows = KnownRows::default();
         for mac in &ask.macs {
             rows.by_mac.extend(by_mac(view, *mac)?);
@@ -48,13 +49,13 @@ impl Store {
 
     /// One device.
     pub async fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
-        device(&self.core().engine, id)
+        device(&self.core().reader(), id)
     }
 
     /// A device by what people call it: id, MAC in any form, serial. A text that fits two devices is
     /// a [`StoreError::Conflict`].
     pub async fn find(&self, text: &str) -> Result<Option<Device>, StoreError> {
-        let view = &self.core().engine;
+        let view = &self.core().reader();
         let mut found: Vec<Device> = Vec::new();
         if let Some(id) = DeviceId::parse(text) {
             found.extend(device(view, id)?);
@@ -96,11 +97,10 @@ impl Store {
             from = keyspace::after(last);
             let whole = rows.len() < STRETCH;
             for (key, bytes) in rows {
-                let row: ConfigRow = view.read(&key, &bytes)?;
                 let id = Parts::of(&key)
                     .and_then(|mut parts| parts.device())
                     .ok_or_else(|| view.malformed(&key, "it names no device"))?;
-                let device = with_status(view, id, row)?;
+                let device = with_status(view, id, view.config(&key, &bytes)?)?;
                 if filter.takes(&device) {
                     found.push(device);
                 }
@@ -114,6 +114,36 @@ impl Store {
             tokio::task::yield_now().await;
         }
         Ok(found)
+    }
+
+    /// Devices whose seen half is `wanted`, in the order of their ids, behind `after`: at most `limit`
+    /// rows are looked at. Gives the last id that was, too; `None` at the end. What was never seen
+    /// costs nothing here.
+    pub async fn seen(
+        &self,
+        wanted: impl Fn(&Status) -> bool,
+        after: Option<DeviceId>,
+        limit: usize,
+    ) -> Result<(Vec<Device>, Option<DeviceId>), StoreError> {
+        let view = &self.core().engine;
+        let (mut from, to) = Key::of(Table::Status).range();
+        if let Some(after) = after {
+            from = keyspace::after(&Key::of(Table::Status).device(after).done());
+        }
+        let rows = view.range(&from, &to, limit)?;
+        let whole = rows.len() < limit;
+        let (mut found, mut last) = (Vec::new(), None);
+        for (key, bytes) in rows {
+            let id = Parts::of(&key)
+                .and_then(|mut parts| parts.device())
+                .ok_or_else(|| view.malformed(&key, "it names no device"))?;
+            last = Some(id);
+            let status: Status = view.read(&key, &bytes)?;
+            if wanted(&status) {
+                found.extend(device(view, id)?);
+            }
+        }
+        Ok((found, last.filter(|_| !whole)))
     }
 
     /// How many devices there are.
@@ -155,17 +185,18 @@ impl Store {
 
 /// A device with both halves.
 pub(crate) fn device(view: &impl View, id: DeviceId) -> Result<Option<Device>, StoreError> {
-    match view.load::<ConfigRow>(&Key::of(Table::Config).device(id).done())? {
-        Some(row) => with_status(view, id, row).map(Some),
+    let key = Key::of(Table::Config).device(id).done();
+    match view.get(&key)? {
+        Some(bytes) => with_status(view, id, view.config(&key, &bytes)?).map(Some),
         None => Ok(None),
     }
 }
 
-fn with_status(view: &impl View, id: DeviceId, row: ConfigRow) -> Result<Device, StoreError> {
+fn with_status(view: &impl View, id: DeviceId, config: Arc<Config>) -> Result<Device, StoreError> {
     let status: Option<Status> = view.load(&Key::of(Table::Status).device(id).done())?;
     Ok(Device {
         id,
-        config: row.config,
+        config,
         status: status.unwrap_or_default(),
     })
 }

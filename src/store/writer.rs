@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::apply::{self, Counters};
+use super::configs::{Configs, Reader};
 use super::engine::Engine;
 use super::error::StoreError;
 use super::home::Home;
@@ -28,6 +29,7 @@ const SOON: Duration = Duration::from_millis(700);
 /// What the writer and the readers share.
 pub(crate) struct Core {
     pub(crate) engine: Engine,
+    configs: Configs,
     pub(crate) home: Home,
     /// Version of the rows in `Settings`.
     pub(crate) settings: AtomicU64,
@@ -41,10 +43,19 @@ impl Core {
     pub(crate) fn new(engine: Engine, home: Home, spare_bytes: u64) -> Self {
         Self {
             engine,
+            configs: Configs::default(),
             home,
             settings: AtomicU64::new(1),
             spare_bytes,
             broken: Mutex::new(None),
+        }
+    }
+
+    /// The engine, for reads of a few devices.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader {
+            engine: &self.engine,
+            configs: &self.configs,
         }
     }
 

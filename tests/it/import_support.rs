@@ -105,7 +105,7 @@ impl Shelf {
                     claims.made(id, planned.rows[0]);
                     let made = Device {
                         id,
-                        config: change.config,
+                        config: Arc::new(change.config),
                         status: Status::default(),
                     };
                     self.0.push((made, change.secrets.into_iter().collect()));
@@ -117,7 +117,7 @@ impl Shelf {
                         .iter_mut()
                         .find(|(device, _)| device.id == old.id)
                         .unwrap();
-                    device.config = change.config;
+                    device.config = Arc::new(change.config);
                     secrets.extend(change.secrets);
                 }
                 Outcome::Unchanged(_) => unchanged += 1,

@@ -68,7 +68,7 @@ fn device(vendor: &str, family: &str, model: &str, lines: u16) -> Device {
     status.window.open_since = Some(at(0));
     Device {
         id: DeviceId(1),
-        config,
+        config: Arc::new(config),
         status,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dialtone::catalog::{Catalog, load};
 use dialtone::engine::outlook::{Around, Block, outlook};
@@ -35,7 +36,7 @@ fn case(vendor: &str, family: &str, model: &str) -> Case {
     Case {
         device: Device {
             id: DeviceId(1),
-            config,
+            config: Arc::new(config),
             status,
         },
         site: Some(Site {
@@ -140,7 +141,7 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
         desk(),
         |case| {
             case.site = None;
-            case.device.config.site = None;
+            case.device.config_mut().site = None;
         },
         Some((
             "needs-corroboration",
@@ -149,12 +150,12 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
     );
     check(
         desk(),
-        |case| case.device.config.arming.from = at(3600),
+        |case| case.device.config_mut().arming.from = at(3600),
         Some(("not-armed-yet", "dialtone device arm 020000000001")),
     );
     check(
         desk(),
-        |case| case.device.config.arming.until = at(30),
+        |case| case.device.config_mut().arming.until = at(30),
         Some(("not-armed-yet", "dialtone device arm 020000000001")),
     );
     check(
@@ -167,7 +168,7 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
     );
     check(
         desk(),
-        |case| case.device.config.lifecycle = Lifecycle::Suspended,
+        |case| case.device.config_mut().lifecycle = Lifecycle::Suspended,
         Some(("suspended", "dialtone device resume 020000000001")),
     );
     check(
@@ -208,6 +209,6 @@ fn equal_troubles_are_one_group() {
     let (first, mut second) = (old(), old());
     second.device.id = DeviceId(2);
     assert_eq!(judge(&first), judge(&second));
-    second.device.config.model = "SPA504G".to_owned();
+    second.device.config_mut().model = "SPA504G".to_owned();
     assert_ne!(judge(&first), judge(&second));
 }

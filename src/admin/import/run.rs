@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::super::device::name_of;
 use super::super::device_act::{Arm, arm_anew};
@@ -218,7 +219,7 @@ impl Run<'_> {
                 self.write(id, change, Expect::New, &mut writes)?;
                 Some(Device {
                     id,
-                    config: change.config.clone(),
+                    config: Arc::new(change.config.clone()),
                     status: Status::default(),
                 })
             }
@@ -240,7 +241,7 @@ impl Run<'_> {
                 self.write(device.id, change, expect, &mut writes)?;
                 Some(Device {
                     id: device.id,
-                    config: change.config.clone(),
+                    config: Arc::new(change.config.clone()),
                     status: device.status.clone(),
                 })
             }

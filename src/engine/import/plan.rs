@@ -152,7 +152,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn run(&self, stored: &[&Stored], warnings: &mut Vec<Found>) -> Result<Outcome, Vec<Found>> {
         let stored = self.holder(stored)?;
-        let old = stored.map(|stored| &stored.device.config);
+        let old = stored.map(|stored| &*stored.device.config);
         let (mut config, family) = self.kind(old)?;
         let unit = &self.unit;
         config.mac = unit.mac.or(config.mac);
@@ -190,7 +190,7 @@ impl Attempt<'_> {
             let text = format!("the device is {}", device.config.lifecycle.as_str());
             warnings.push(Found::row(Code::NotListed, row, text));
         }
-        if config == device.config && secrets.is_empty() {
+        if config == *device.config && secrets.is_empty() {
             return Ok(Outcome::Unchanged(Box::new(device.clone())));
         }
         let another = names_another(&device.config, &config);
@@ -207,7 +207,7 @@ impl Attempt<'_> {
             note: device.config.note.clone(),
             ..config.clone()
         };
-        if rendered != device.config || !secrets.is_empty() {
+        if rendered != *device.config || !secrets.is_empty() {
             config.changed_at = self.terms.now;
         }
         Ok(Outcome::Update(

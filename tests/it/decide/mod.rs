@@ -70,7 +70,7 @@ fn below_l1_the_inventory_does_not_exist() {
                         scene.channel = channel;
                         scene.path = format!("{family}/{path}");
                         scene.listed = listed;
-                        scene.device.config.lifecycle = lifecycle;
+                        scene.device.config_mut().lifecycle = lifecycle;
                     })
                 };
                 let unknown = scene(false, Lifecycle::Listed).decide();
@@ -225,7 +225,7 @@ fn a_token_is_worth_l2_over_https_alone() {
     check(&Scene::new("keeps", "K1").with(void), "refuse: token-void");
     let old = |scene: &mut Scene| {
         scene.token = Some(1);
-        scene.device.config.arming.generation = 2;
+        scene.device.config_mut().arming.generation = 2;
     };
     let verdict = check(&Scene::new("keeps", "K1").with(old), "refuse: token-void");
     assert_eq!(kinds(&verdict), [AlertKind::TokenMismatch]);
@@ -274,7 +274,7 @@ fn a_unit_that_carries_a_certificate_is_expected_to_show_it() {
     assert_eq!(kinds(&verdict), [AlertKind::CertificateExpected]);
     let without = |scene: &mut Scene| {
         anchored(scene);
-        scene.device.config.arming.without_certificate = true;
+        scene.device.config_mut().arming.without_certificate = true;
     };
     check(
         &Scene::new("keeps", "C1").leased().with(without),
@@ -297,7 +297,7 @@ fn identifiers_that_disagree_are_refused() {
     let other = |scene: &mut Scene| {
         scene.token = Some(1);
         scene.path = "keeps/02005e000002.cfg".to_owned();
-        scene.device.config.mac = Mac::parse(MAC).ok();
+        scene.device.config_mut().mac = Mac::parse(MAC).ok();
     };
     // The token is one unit's, the name another's that nobody knows: the name is not the token's.
     check(
@@ -318,7 +318,7 @@ fn a_key_needs_more_than_a_token() {
     );
     let confirmed = |scene: &mut Scene| {
         key(scene);
-        scene.device.config.arming.keys = true;
+        scene.device.config_mut().arming.keys = true;
     };
     check(
         &Scene::new("keeps", "K1").with(confirmed),
@@ -440,13 +440,13 @@ fn a_shared_file_is_no_way_round_a_refusal() {
 fn who_is_out_of_service_is_refused_at_its_token_and_told() {
     let retired = |scene: &mut Scene| {
         scene.token = Some(1);
-        scene.device.config.lifecycle = Lifecycle::Retired;
+        scene.device.config_mut().lifecycle = Lifecycle::Retired;
     };
     let verdict = check(&Scene::new("keeps", "K1").with(retired), "refuse: retired");
     assert_eq!(kinds(&verdict), [AlertKind::RetiredUnitActive]);
     let suspended = |scene: &mut Scene| {
         scene.token = Some(1);
-        scene.device.config.lifecycle = Lifecycle::Suspended;
+        scene.device.config_mut().lifecycle = Lifecycle::Suspended;
     };
     check(
         &Scene::new("keeps", "K1").with(suspended),

@@ -254,7 +254,7 @@ impl Scene {
             anchored: BTreeSet::new(),
             device: Device {
                 id: DeviceId(1),
-                config,
+                config: Arc::new(config),
                 status: Status {
                     generation: 1,
                     ..Status::default()

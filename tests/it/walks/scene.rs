@@ -263,7 +263,7 @@ impl Scene {
     /// What a person changes about a unit.
     pub(super) async fn change(&self, id: DeviceId, change: impl FnOnce(&mut Config)) {
         let device = self.device(id).await;
-        let mut config = device.config;
+        let mut config = Config::clone(&device.config);
         let expect = Expect::Version(config.version);
         change(&mut config);
         let put = self.put(id, config, expect);
