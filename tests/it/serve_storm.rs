@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::device_plane::foreign;
 use crate::serve_process::{Process, SITE, configure, device, enter, get, sized, store_is_clean};
 use crate::simulate_bench::conduct;
+use crate::walks::resets;
 
 /// The unit's own time: it waits in no time at all.
 struct Hurried(Mutex<Timestamp>);
@@ -133,15 +134,11 @@ fn etag(answer: &str) -> String {
         .to_owned()
 }
 
-/// F4: known units boot while the reserve lasts; then nobody gets a secret, and whoever has its
-/// file keeps it; with space again all is as before.
-#[tokio::test(flavor = "multi_thread")]
-async fn f4_a_full_disk_serves_what_it_may_and_recovers() {
-    let folder = tempfile::tempdir().unwrap();
-    configure(folder.path(), "", SITE);
-    let data = folder.path().join("data");
+/// A server whose data stands on 200 MB of its own, and the file that fills them: a file system in a
+/// mount namespace of its own, so that nobody needs to be root.
+fn on_a_small_disk(folder: &Path) -> (Process, PathBuf) {
+    let data = folder.join("data");
     fs::create_dir(&data).unwrap();
-    // A file system of its own, in a mount namespace of its own: nobody needs to be root.
     let mut command = Command::new("unshare");
     let mount = "mount -t tmpfs -o size=200m tmpfs \"$0\" && exec \"$@\"";
     command
@@ -156,10 +153,62 @@ async fn f4_a_full_disk_serves_what_it_may_and_recovers() {
         ])
         .arg(&data)
         .arg(env!("CARGO_BIN_EXE_dialtone"));
-    let mut server = Process::start_by(command, folder.path());
+    let mut server = Process::start_by(command, folder);
     let inside = format!("/proc/{}/root{}", server.id(), data.display());
     server.data = Path::new(&inside).to_owned();
-    let filler = Path::new(&inside).join("filler");
+    let filler = server.data.join("filler");
+    (server, filler)
+}
+
+/// Walk 6 of trust.md: a unit that resets what a file omits keeps its account on a full disk. It gets
+/// its whole file or the refusal, never the shared file that it would fall back to.
+#[tokio::test(flavor = "multi_thread")]
+async fn walk_6_a_full_disk_takes_no_account() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in resets::files() {
+        let file = folder.path().join("profiles").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let profiles = folder.path().join("profiles").display().to_string();
+    let top = format!("profiles = [{profiles:?}, \"builtin:\"]");
+    configure(folder.path(), &top, SITE);
+    let (server, filler) = on_a_small_disk(folder.path());
+    let mac = "02005e000001";
+    enter(&server.api(), "acme", "R1", mac, "CANARY-own").await;
+    let https = server.address("https").to_owned();
+    let asks = async |name: &str| {
+        let url = format!("https://{https}/{name}");
+        let words = [
+            "-ski",
+            "--interface",
+            "127.75.2.1",
+            "-A",
+            resets::AGENT,
+            &url,
+        ];
+        let output = foreign("curl", &words).await;
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let own = format!("{mac}.conf");
+    let held = asks(&own).await;
+    assert!(held.contains("CANARY-own"), "{held}");
+
+    fs::write(&filler, vec![1; 190 << 20]).unwrap();
+    let own = asks(&own).await;
+    assert!(own.starts_with("HTTP/1.1 503"), "{own}");
+    let shared = asks("wipes.conf").await;
+    assert!(shared.starts_with("HTTP/1.1 503"), "{shared}");
+    server.stop();
+}
+
+/// F4: known units boot while the reserve lasts; then nobody gets a secret, and whoever has its
+/// file keeps it; with space again all is as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn f4_a_full_disk_serves_what_it_may_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path(), "", SITE);
+    let (server, filler) = on_a_small_disk(folder.path());
     let fill = |megabytes: usize| fs::write(&filler, vec![1; megabytes << 20]).unwrap();
 
     let macs = ["000e08bb0001", "000e08bb0002", "000e08bb0003"];

@@ -110,7 +110,7 @@ pub(super) fn device(vendor: &str, family: &str, model: &str) -> Device {
     let start = Timestamp::UNIX_EPOCH;
     Device {
         id: DeviceId(1),
-        config: Config {
+        config: Arc::new(Config {
             mac: Mac::parse(CHADDR).ok(),
             serial: None,
             vendor: vendor.to_owned(),
@@ -138,7 +138,7 @@ pub(super) fn device(vendor: &str, family: &str, model: &str) -> Device {
             created_at: start,
             release: false,
             version: 1,
-        },
+        }),
         status: Status {
             generation: 1,
             ..Status::default()

@@ -78,7 +78,7 @@ fn identifiers_that_point_at_two_units_are_told_nothing() {
     assert!(is_pointed(&decide(&class, &by_client, None, 0)));
     // A serial that the record denies.
     let mut known = listed("acme", "gear", "G1");
-    known.by_mac.as_mut().unwrap().config.serial = Serial::parse("S2");
+    known.by_mac.as_mut().unwrap().config_mut().serial = Serial::parse("S2");
     let verdict = decide(&asks(&[(60, b"Acme;S1")]), &known, None, 0);
     assert_eq!(
         (verdict.reason, verdict.alerts.len()),
@@ -86,8 +86,8 @@ fn identifiers_that_point_at_two_units_are_told_nothing() {
     );
     // A port whose MAC is not the printed one, named by its serial.
     let mut unit = device("acme", "gear", "G1");
-    unit.config.mac = Mac::parse("02005e0000ff").ok();
-    unit.config.serial = Serial::parse("S1");
+    unit.config_mut().mac = Mac::parse("02005e0000ff").ok();
+    unit.config_mut().serial = Serial::parse("S1");
     let known = Known {
         by_serial: Some(unit),
         ..Known::default()

@@ -69,7 +69,7 @@ fn facts(said: &Map<String, Value>) -> Facts {
 fn listed(vendor: &str, family: &str, model: &str, mac: Option<Mac>) -> Device {
     Device {
         id: DeviceId(1),
-        config: Config {
+        config: Arc::new(Config {
             mac,
             serial: None,
             vendor: vendor.to_owned(),
@@ -97,7 +97,7 @@ fn listed(vendor: &str, family: &str, model: &str, mac: Option<Mac>) -> Device {
             created_at: jiff::Timestamp::UNIX_EPOCH,
             release: false,
             version: 1,
-        },
+        }),
         status: Status::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! Each word of a manifest is changed once, and something notices: it does not load, a request is
 //! answered differently, or the conduct is another. What a template does is held by the golden files.
+//! With `DIALTONE_FULL=1` or for a vendor that is named every change is tried, else one in [`STRIDE`].
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -298,7 +299,7 @@ impl Oracles<'_> {
     fn survivors(&self, path: &str) -> Vec<String> {
         let text = String::from_utf8(self.whole.files.0[path].clone()).expect("UTF-8");
         let lines: Vec<&str> = text.lines().collect();
-        let changes = changes(&text);
+        let changes: Vec<Change> = changes(&text).into_iter().step_by(stride()).collect();
         let left = |part: &[Change]| -> Vec<String> {
             part.iter()
                 .filter(|change| !self.notice(path, change, lines[change.line - 1]))
@@ -316,6 +317,16 @@ impl Oracles<'_> {
             found.collect()
         })
     }
+}
+
+/// Every how manieth change is tried when nobody asks for all: the whole takes an hour without
+/// optimisation. It has no factor in common with the number of changes of a line.
+const STRIDE: usize = 11;
+
+fn stride() -> usize {
+    let full = std::env::var("DIALTONE_FULL").is_ok_and(|value| value == "1");
+    let named = std::env::var_os("DIALTONE_VENDOR").is_some();
+    if full || named { 1 } else { STRIDE }
 }
 
 fn check(vendor: &str) {

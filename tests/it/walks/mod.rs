@@ -1,6 +1,7 @@
 //! The walks of trust.md section 8: a whole server, simulated units that trust only what the
 //! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP.
 
+mod canaries;
 mod certificate;
 mod commands;
 mod desk_phone;
@@ -8,7 +9,7 @@ mod families;
 mod lossy;
 mod plain_phone;
 mod pnp;
-mod resets;
+pub(crate) mod resets;
 mod scene;
 mod switch;
 mod tftp_phone;

@@ -5,6 +5,8 @@
 use dialtone::model::device::Lifecycle;
 use dialtone::model::identity::DeviceId;
 use dialtone::model::profile::Value;
+use dialtone::model::secret::Sealed;
+use dialtone::store::{Owner, Write};
 use jiff::ToSpan as _;
 
 use super::scene::{Listed, Scene};
@@ -66,21 +68,26 @@ proof = ["registrar"]
 stall_after = "15m"
 "#;
 
-async fn scene() -> (Scene, DeviceId) {
+/// The unit's agent.
+pub(crate) const AGENT: &str = "Acme R1 02:00:5e:00:00:01";
+
+/// The vendor's folder.
+pub(crate) fn files() -> Vec<(&'static str, String)> {
     let own = "{% if grant.credential %}{% for line in lines %}user = {{ line.user }}\n{% if line.password is defined %}password = {{ line.password }}\n{% endif %}{% endfor %}{% endif %}{% if hostname is defined and grant.site %}name = {{ hostname }}\n{% endif %}end = 1\n";
     let sample = "[unit]\nmac = \"02005e000009\"\nmodel = \"R1\"\n[variables]\nhostname = \"h\"\n[[lines]]\nn = 1\nuser = \"1\"\npassword = \"p\"\n";
-    let file = |name: &str, text: &str| (format!("acme/{name}"), text.to_owned());
-    let files = [
-        file("vendor.toml", VENDOR),
-        file("wipes/family.toml", FAMILY),
-        file("wipes/own.j2", own),
-        file("wipes/shared.j2", "end = 1\n"),
-        file("wipes/sample.toml", sample),
-    ];
-    let files: Vec<(&str, String)> = files
-        .iter()
-        .map(|(name, text)| (name.as_str(), text.clone()))
-        .collect();
+    [
+        ("acme/vendor.toml", VENDOR),
+        ("acme/wipes/family.toml", FAMILY),
+        ("acme/wipes/own.j2", own),
+        ("acme/wipes/shared.j2", "end = 1\n"),
+        ("acme/wipes/sample.toml", sample),
+    ]
+    .map(|(name, text)| (name, text.to_owned()))
+    .to_vec()
+}
+
+async fn scene() -> (Scene, DeviceId) {
+    let files = files();
     let scene = Scene::with_profiles(&files).await;
     let listed = Listed {
         family: "acme/wipes",
@@ -107,7 +114,7 @@ async fn boot(scene: &Scene) -> Option<String> {
             "--cacert",
             &trust,
             "-A",
-            "Acme R1 02:00:5e:00:00:01",
+            AGENT,
             "-w",
             "\n%{http_code}",
             &url,
@@ -164,12 +171,31 @@ async fn walk_6_nothing_makes_it_drop_its_account() {
         "{told:#?}"
     );
 
-    // Mended, it has its account again.
+    // Sealed: its password cannot be opened, because the key that it was sealed with is not there.
     scene
         .change(id, |config| {
             config.variables.0.remove("hostname");
         })
         .await;
+    let owner = Owner::Device(id);
+    let field = "line.1.password";
+    let sealed = scene.hub().store.secret(&owner, field).await.unwrap();
+    let sealed = sealed.expect("a password");
+    let put = |sealed: Sealed| Write::PutSecret {
+        owner: owner.clone(),
+        field: field.to_owned(),
+        sealed: Some(sealed),
+    };
+    let lost = Sealed {
+        key_id: sealed.key_id + 1,
+        bytes: sealed.bytes.clone(),
+    };
+    scene.write(vec![put(lost)]).await;
+    scene.pass(1.hours()).await;
+    assert_eq!(boot(&scene).await, None);
+    scene.write(vec![put(sealed)]).await;
+
+    // Mended, it has its account again.
     scene.pass(1.hours()).await;
     scene.arm(id).await;
     has_account(&boot(&scene).await);

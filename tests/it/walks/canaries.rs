@@ -1,0 +1,138 @@
+//! What nobody may get: every name of every family that we ship, asked for on real sockets by curl,
+//! from a place that proves nothing, and on a plain transport from the unit's own lease. No answer
+//! holds a secret of the unit, its token or its report URL.
+
+use dialtone::catalog::manifest::Family;
+use dialtone::catalog::pattern::Found;
+use dialtone::catalog::vocabulary::{Kind, Vocabulary};
+use dialtone::model::identity::{Channel, DeviceId, Mac, Serial};
+
+use super::scene::{Listed, Scene};
+use crate::device_plane::foreign;
+
+/// One listed unit, with a canary in every secret that the vocabulary knows.
+struct Unit {
+    id: DeviceId,
+    family: String,
+    known: Found,
+    mac: String,
+}
+
+/// A unit of each family that makes files.
+async fn list_all(scene: &Scene) -> Vec<Unit> {
+    let catalog = scene.hub().catalog.load_full();
+    let secrets = secrets(&catalog.vocabulary);
+    let secrets: Vec<(&str, &str)> = secrets.iter().map(|name| (*name, "CANARY-value")).collect();
+    let mut units = Vec::new();
+    for vendor in catalog.vendors.values() {
+        let own = vendor.oui.iter().next().cloned();
+        for family in vendor.families.values() {
+            let makes = family.artefacts.iter().any(|one| one.template.is_some());
+            let Some(model) = family.models.first().filter(|_| makes) else {
+                continue;
+            };
+            let oui = own.clone().unwrap_or_else(|| "02005e".to_owned());
+            let mac = format!("{oui}{:06x}", units.len() + 1);
+            let serial = format!("CNRY{:07}", units.len() + 1);
+            let id = format!("{}/{}", vendor.id, family.id);
+            let listed = Listed {
+                family: &id,
+                model,
+                mac: Some(&mac),
+                serial: Some(&serial),
+                account: Some(("214", "CANARY-password")),
+                secrets: &secrets,
+                ..Listed::default()
+            };
+            let known = Found {
+                mac: Some(Mac::parse(&mac).unwrap()),
+                serial: Serial::parse(&serial).map(|serial| serial.as_str().to_owned()),
+                model: Some(model.clone()),
+                ..Found::default()
+            };
+            units.push(Unit {
+                id: scene.list(&listed).await,
+                family: id,
+                known,
+                mac,
+            });
+        }
+    }
+    assert!(units.len() >= 3, "{}", units.len());
+    units
+}
+
+/// Names of the secrets that a device may have, but for those that units share by their form.
+fn secrets(vocabulary: &Vocabulary) -> Vec<&str> {
+    let all = vocabulary.0.iter();
+    all.filter(|(_, variable)| variable.kind == Kind::Secret)
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// Every name that a unit of this family could ask for.
+fn names(family: &Family, known: &Found) -> Vec<String> {
+    let artefacts = family.artefacts.iter();
+    let paths = artefacts.flat_map(|artefact| &artefact.paths);
+    paths.filter_map(|path| path.format(known)).collect()
+}
+
+/// Everything that one unit's names are answered with, from this address.
+async fn answers(scene: &Scene, unit: &Unit, channel: Channel, ip: &str) -> String {
+    let (vendor, family) = unit.family.split_once('/').unwrap();
+    let catalog = scene.hub().catalog.load_full();
+    let family = catalog.family(vendor, family).unwrap();
+    let base = if channel == Channel::Https {
+        scene.server.https()
+    } else {
+        scene.server.http()
+    };
+    let urls: Vec<String> = names(family, &unit.known)
+        .iter()
+        .map(|name| format!("{base}{name}"))
+        .collect();
+    assert!(!urls.is_empty(), "{}: no names", unit.family);
+    let mut words = vec!["-sik", "--interface", ip];
+    words.extend(urls.iter().map(String::as_str));
+    let output = foreign("curl", &words).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("HTTP/1."), "{}: {output:?}", unit.family);
+    text
+}
+
+fn check(scene: &Scene, unit: &Unit, text: &str, place: &str) {
+    let keys = &scene.hub().keys;
+    let token = keys.unit_token(unit.id, 1);
+    let report = keys.report_secret(unit.id, 1);
+    for secret in ["CANARY", token.expose(), report.expose(), "/u/", "/r/"] {
+        assert!(!text.contains(secret), "{} {place}: {text}", unit.family);
+    }
+}
+
+#[tokio::test]
+async fn no_answer_at_l0_and_none_on_a_plain_transport_holds_a_secret() {
+    let scene = Scene::by_lease().await;
+    let units = list_all(&scene).await;
+    for unit in &units {
+        for channel in [Channel::Http, Channel::Https] {
+            let text = answers(&scene, unit, channel, "127.0.2.1").await;
+            check(&scene, unit, &text, "at L0");
+        }
+    }
+    // Corroborated, armed, and no waiver.
+    for (n, unit) in units.iter().enumerate() {
+        let ip = format!("127.0.3.{}", n + 1);
+        scene.lease(&ip, &unit.mac).await;
+        let text = answers(&scene, unit, Channel::Http, &ip).await;
+        check(&scene, unit, &text, "on a plain transport");
+    }
+    // What was looked for is there where it may be: one of them has its password over HTTPS.
+    let mut given = 0;
+    for (n, unit) in units.iter().enumerate() {
+        let ip = format!("127.0.3.{}", n + 1);
+        let text = answers(&scene, unit, Channel::Https, &ip).await;
+        given += usize::from(text.contains("CANARY-password"));
+    }
+    assert!(given > 0, "no unit got its password over HTTPS");
+    scene.stop().await;
+}
