@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use dialtone::catalog::Catalog;
 use dialtone::engine::facts::{DhcpFacts, Facts};
