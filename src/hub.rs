@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use crate::catalog::Catalog;
+use crate::engine::lease::board::Board;
 use crate::engine::sightings::Sightings;
 use crate::model::activation::Check;
 use crate::model::event::{Alert, Sighting};
@@ -32,6 +33,8 @@ pub struct Hub {
     pub anchored: ArcSwap<BTreeSet<String>>,
     /// Units that asked and are not listed.
     pub sightings: Mutex<Sightings>,
+    /// What people see of DHCP.
+    pub dhcp: Mutex<Board>,
     pub clock: Clock,
     pub random: Random,
     pub news: broadcast::Sender<News>,

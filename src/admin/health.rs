@@ -135,6 +135,7 @@ impl Admin {
         let here = |found: &Option<String>| site.is_none() || found.as_deref() == site;
         let quarantine = quarantine.iter().filter(|row| here(&row.site)).count();
         let mut findings = self.of_the_server(&lens).await?;
+        findings.extend(self.of_dhcp());
         findings.extend(of_places(&lens, site));
         findings.extend(of_vendors(&lens, &gathered));
         findings.extend(of_units(&gathered));

@@ -13,6 +13,7 @@ pub mod device;
 mod device_act;
 mod device_fields;
 mod device_lines;
+pub mod dhcp;
 pub mod diff;
 pub mod error;
 pub mod health;

@@ -102,7 +102,7 @@ enum Verb {
     Activation(activation::Activation),
     /// Units that asked and are not in the inventory
     Quarantine(quarantine::Quarantine),
-    /// What units are told, for a DHCP server that stands already
+    /// Leases and why each client got what it got; snippets for other DHCP servers
     Dhcp(dhcp::Dhcp),
     /// What a person must look at
     Alert(alert::Alert),

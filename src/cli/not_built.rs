@@ -18,7 +18,6 @@ const VERBS: &[&str] = &[
     "change",
     "firmware",
     "push",
-    "dhcp leases",
     "user",
     "role",
     "token",

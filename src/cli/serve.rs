@@ -140,7 +140,8 @@ pub(super) fn failed(error: &ServerError) -> Fail {
             fail.details.clone_from(lines);
             fail
         }
-        ServerError::Io { .. }
+        ServerError::Dhcp(_)
+        | ServerError::Io { .. }
         | ServerError::Keys(_)
         | ServerError::Listen(_)
         | ServerError::Pki(_)

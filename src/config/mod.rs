@@ -7,6 +7,7 @@
 //! A key whose part is not in this version is known here, so that it is told apart from a typing
 //! error: any other value than "off" is a `not-built` problem, never taken in silence.
 
+mod dhcp;
 mod problem;
 mod raw;
 mod reader;
@@ -21,6 +22,7 @@ use toml::de::DeTable;
 pub use self::problem::{Kind, Problem};
 use self::raw::RawConfig;
 use self::reader::{Reader, Source};
+use crate::model::dhcp::Dhcp;
 use crate::model::site::{Pbx, Site, Waiver};
 
 /// The word that stands for the vendor folders inside the binary, in `profiles` and
@@ -56,6 +58,9 @@ pub struct Config {
     pub sites: Vec<Site>,
     pub waivers: Vec<Waiver>,
     pub pbxs: Vec<Pbx>,
+    pub dhcp: Dhcp,
+    /// The account that a server that was started as root goes on under.
+    pub user: Option<String>,
 }
 
 /// A folder of data files.
@@ -113,6 +118,8 @@ impl Default for Config {
             sites: Vec::new(),
             waivers: Vec::new(),
             pbxs: Vec::new(),
+            dhcp: Dhcp::default(),
+            user: None,
         }
     }
 }

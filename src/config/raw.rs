@@ -19,6 +19,7 @@ pub(super) struct RawConfig {
     pub(super) public_tftp: Text,
     pub(super) public_aliases: Texts,
     pub(super) auto_publish: Bool,
+    pub(super) user: Text,
     pub(super) store_url: Text,
     pub(super) listen: RawListen,
     pub(super) tls: Vec<RawCertificate>,
@@ -95,6 +96,9 @@ pub(super) struct RawPbx {
 #[derive(Debug, Default)]
 pub(super) struct RawDhcp {
     pub(super) mode: Text,
+    pub(super) interface: Texts,
+    pub(super) probe: Bool,
+    pub(super) client_id: Bool,
     pub(super) serve: Text,
     pub(super) relays: Texts,
     pub(super) allow_other: Texts,
@@ -140,6 +144,7 @@ impl RawConfig {
             public_tftp: top.text("public_tftp"),
             public_aliases: top.texts("public_aliases"),
             auto_publish: top.bool("auto_publish"),
+            user: top.text("user"),
             store_url: store.as_ref().and_then(|table| table.text("url")),
             listen: top.table("listen").map(RawListen::read).unwrap_or_default(),
             tls: tls
@@ -256,11 +261,11 @@ impl RawPbx {
 
 impl RawDhcp {
     fn read(table: Reader<'_, '_>) -> Self {
-        // Known, and of no use while DHCP is not built: only their types are looked at.
-        table.texts("interface");
-        table.bool("probe");
         let raw = Self {
             mode: table.text("mode"),
+            interface: table.texts("interface"),
+            probe: table.bool("probe"),
+            client_id: table.bool("client_id"),
             serve: table.text("serve"),
             relays: table.texts("relays"),
             allow_other: table.texts("allow_other"),

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::problem::Kind;
-use super::raw::{RawBackup, RawConfig, RawDhcp, RawPbx, RawSite, RawSubnet, RawWaiver};
+use super::raw::{RawBackup, RawConfig, RawPbx, RawSite, RawWaiver};
 use super::reader::{At, Source, nearest};
 use super::{BUILTIN, CertificateFiles, Config, Folder, Listen, values};
 use crate::model::site::{Corroborate, Pbx, Site, Waiver};
 
-type Text = Option<At<String>>;
-type Texts = Option<At<Vec<At<String>>>>;
+pub(super) type Text = Option<At<String>>;
+pub(super) type Texts = Option<At<Vec<At<String>>>>;
 
 /// Tells problems to `source`; where there is one, the default stands in so that the rest is
 /// looked at too.
@@ -35,7 +35,7 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
     ] {
         tell.only_empty(key, list.as_ref());
     }
-    tell.dhcp(&raw.dhcp);
+    let dhcp = tell.dhcp(&raw.dhcp);
     tell.backup(&raw.backup);
     if let Some(rotate) = raw.rotate_on_swap.filter(|rotate| !rotate.value) {
         tell.not_built(rotate.line, "policy.rotate_on_swap = false", "leave it out");
@@ -99,6 +99,8 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
             .filter_map(|waiver| tell.waiver(waiver))
             .collect(),
         pbxs,
+        dhcp,
+        user: raw.user.map(|at| at.value).filter(|user| !user.is_empty()),
     }
 }
 
@@ -114,14 +116,15 @@ fn folder(text: &str) -> Folder {
     }
 }
 
-struct Tell<'s, 't>(&'s Source<'t>);
+/// Parses texts, and tells those that are wrong.
+pub(super) struct Tell<'s, 't>(&'s Source<'t>);
 
 impl Tell<'_, '_> {
-    fn wrong(&self, line: u32, what: impl Display) {
+    pub(super) fn wrong(&self, line: u32, what: impl Display) {
         self.0.tell(line, Kind::WrongValue, what.to_string(), "");
     }
 
-    fn not_built(&self, line: u32, key: &str, hint: &str) {
+    pub(super) fn not_built(&self, line: u32, key: &str, hint: &str) {
         let what = format!("{key} is not built yet in this version");
         self.0.tell(line, Kind::NotBuilt, what, hint);
     }
@@ -133,7 +136,7 @@ impl Tell<'_, '_> {
     }
 
     /// An absent or empty text is `None`.
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &self,
         key: &str,
         text: Text,
@@ -153,7 +156,12 @@ impl Tell<'_, '_> {
         self.optional(key, text, |url| values::base_url(url, scheme))
     }
 
-    fn each<T>(&self, key: &str, list: Texts, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    pub(super) fn each<T>(
+        &self,
+        key: &str,
+        list: Texts,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
         let items = list.map(|at| at.value).unwrap_or_default();
         let mut good = Vec::new();
         for item in items {
@@ -182,7 +190,7 @@ impl Tell<'_, '_> {
         list.value.iter().map(|at| folder(&at.value)).collect()
     }
 
-    fn needed(&self, table: &str, key: &str, line: u32, text: Text) -> Option<String> {
+    pub(super) fn needed(&self, table: &str, key: &str, line: u32, text: Text) -> Option<String> {
         let text = text.filter(|text| !text.value.is_empty());
         if text.is_none() {
             self.wrong(line, format!("this {table} has no {key}"));
@@ -190,7 +198,13 @@ impl Tell<'_, '_> {
         text.map(|text| text.value)
     }
 
-    fn word<'a>(&self, key: &str, text: Text, words: &[&'a str], standard: &'a str) -> &'a str {
+    pub(super) fn word<'a>(
+        &self,
+        key: &str,
+        text: Text,
+        words: &[&'a str],
+        standard: &'a str,
+    ) -> &'a str {
         let Some(text) = text else { return standard };
         if let Some(word) = words.iter().find(|word| **word == text.value) {
             return word;
@@ -377,65 +391,6 @@ impl Tell<'_, '_> {
         })
     }
 
-    /// DHCP is not built: with `mode = "off"` its keys are looked at and count for nothing.
-    fn dhcp(&self, raw: &RawDhcp) {
-        let line = raw.mode.as_ref().map_or(1, |mode| mode.line);
-        let modes = ["off", "server", "observe", "inform"];
-        let mode = self.word("dhcp.mode", raw.mode.clone(), &modes, "off");
-        if mode != "off" {
-            let key = format!("dhcp.mode = {mode:?}");
-            self.not_built(
-                line,
-                &key,
-                "use \"off\", and your own DHCP server for the pointer",
-            );
-        }
-        let serve = ["all", "known", "known-and-recognised"];
-        self.word(
-            "dhcp.serve",
-            raw.serve.clone(),
-            &serve,
-            "known-and-recognised",
-        );
-        self.each("dhcp.relays", raw.relays.clone(), address);
-        self.each("dhcp.allow_other", raw.allow_other.clone(), address);
-        for subnet in &raw.subnets {
-            self.subnet(subnet);
-        }
-    }
-
-    fn subnet(&self, raw: &RawSubnet) {
-        if raw.subnet.is_none() {
-            self.wrong(raw.line, "this dhcp.subnet has no subnet");
-        }
-        self.optional("dhcp.subnet.subnet", raw.subnet.clone(), prefix);
-        self.each("dhcp.subnet.pools", raw.pools.clone(), range);
-        self.each("dhcp.subnet.exclude", raw.exclude.clone(), |text| {
-            address(text).map(|_| ()).or_else(|_| range(text))
-        });
-        self.optional("dhcp.subnet.router", raw.router.clone(), address);
-        self.each("dhcp.subnet.dns", raw.dns.clone(), address);
-        self.each("dhcp.subnet.ntp", raw.ntp.clone(), address);
-        self.optional("dhcp.subnet.domain", raw.domain.clone(), values::host);
-        self.optional(
-            "dhcp.subnet.lease_time",
-            raw.lease_time.clone(),
-            values::duration,
-        );
-        self.optional("dhcp.subnet.site", raw.site.clone(), values::name);
-        for (code, at) in &raw.options {
-            if !code
-                .parse::<u8>()
-                .is_ok_and(|code| (1..=254).contains(&code))
-            {
-                self.wrong(
-                    at.line,
-                    format!("dhcp.subnet.options: {code:?} is no option code"),
-                );
-            }
-        }
-    }
-
     fn backup(&self, raw: &RawBackup) {
         if let Some(to) = raw.to.as_ref().filter(|to| !to.value.is_empty()) {
             self.not_built(
@@ -455,7 +410,7 @@ fn filled(text: Text) -> Option<String> {
     text.map(|at| at.value).filter(|text| !text.is_empty())
 }
 
-fn prefix(text: &str) -> Result<IpNet, String> {
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text
         .parse()
         .map_err(|_| format!("{text:?} is not a prefix such as 10.99.0.0/16"))?;
@@ -472,23 +427,5 @@ fn sip_address(text: &str) -> Result<SocketAddr, String> {
     match address {
         SocketAddr::V4(_) => Ok(address),
         SocketAddr::V6(_) => Err(format!("{text:?} is IPv6, and SIP PnP is IPv4's")),
-    }
-}
-
-fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not an address"))
-}
-
-fn range(text: &str) -> Result<(), String> {
-    let good = text.split_once('-').is_some_and(|(from, to)| {
-        matches!((address(from.trim()), address(to.trim())), (Ok(from), Ok(to)) if from <= to)
-    });
-    if good {
-        Ok(())
-    } else {
-        Err(format!(
-            "{text:?} is not a range such as 10.99.10.0-10.99.99.255"
-        ))
     }
 }

@@ -8,6 +8,7 @@ pub mod grant;
 pub mod identify;
 pub mod import;
 pub mod known;
+pub mod lease;
 pub mod level;
 pub mod outcome;
 pub mod outlook;

@@ -27,7 +27,7 @@ pub enum LeaseSource {
 }
 
 /// Circuit and remote id that a trusted relay put into option 82.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelayPort {
     pub circuit: Vec<u8>,
     pub remote: Vec<u8>,

@@ -7,6 +7,7 @@ pub mod access;
 pub mod activation;
 pub mod certificate;
 pub mod device;
+pub mod dhcp;
 pub mod enrolment;
 pub mod event;
 pub mod identity;

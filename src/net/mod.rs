@@ -8,6 +8,7 @@
 pub mod admission;
 mod body;
 mod connection;
+pub mod dhcp;
 pub mod guard;
 mod http;
 pub mod limits;

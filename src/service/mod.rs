@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod cases;
+pub mod leases;
 pub(crate) mod material;
 pub(crate) mod point;
 mod recent;

@@ -37,7 +37,7 @@ pub(super) struct Alarms(Mutex<BTreeMap<(AlertKind, DeviceId), (Timestamp, u64)>
 
 impl Alarms {
     /// How many to write now; none where one was written a moment ago.
-    fn due(&self, kind: AlertKind, device: DeviceId, now: Timestamp) -> Option<u64> {
+    pub(super) fn due(&self, kind: AlertKind, device: DeviceId, now: Timestamp) -> Option<u64> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if rows.len() >= MOST {
             rows.retain(|_, (at, _)| now.duration_since(*at) < PACE);

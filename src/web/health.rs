@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -145,6 +145,25 @@ async fn metrics(Extract(state): Extract<State>) -> Response {
         "quarantine",
         "Units that asked and are not listed.",
         count(health.quarantine),
+    );
+    let (bad, answers, pools) = {
+        let board = state.admin.hub().dhcp.lock();
+        let board = board.unwrap_or_else(PoisonError::into_inner);
+        let by = |label: &'static str| {
+            move |(word, count): (&&str, &u64)| (format!("{{{label}=\"{word}\"}}"), *count)
+        };
+        let bad: Vec<_> = board.bad.iter().map(by("reason")).collect();
+        let answers: Vec<_> = board.answers.iter().map(by("answer")).collect();
+        let pools = board.filled.iter();
+        let pools = pools.map(|pool| (format!("{{subnet=\"{}\"}}", pool.net), pool.taken));
+        (bad, answers, pools.collect())
+    };
+    family("dhcp_bad", "DHCP datagrams dropped unread, by reason.", bad);
+    family("dhcp_answers", "What DHCP clients were answered.", answers);
+    family(
+        "dhcp_taken",
+        "Addresses of a network's pools in use.",
+        pools,
     );
     let level = match health.level() {
         crate::admin::health::Level::Green => 0,

@@ -9,6 +9,7 @@ mod answer;
 mod ca;
 mod call;
 mod devices;
+mod dhcp;
 mod events;
 mod failure;
 mod fields;

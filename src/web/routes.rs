@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Failure;
 use super::{
-    State, activity, ca, devices, events, health, imports, page, places, probes, profiles,
+    State, activity, ca, devices, dhcp, events, health, imports, page, places, probes, profiles,
 };
 use crate::admin::{Code, Problem};
 
@@ -15,6 +15,7 @@ pub(crate) fn everything(state: State) -> Router {
         .merge(activity::routes())
         .merge(ca::routes())
         .merge(devices::routes())
+        .merge(dhcp::routes())
         .merge(events::routes())
         .merge(health::routes())
         .merge(imports::routes())

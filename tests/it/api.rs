@@ -84,6 +84,7 @@ impl Server {
             ca_pem: authority.pem().to_owned(),
             anchored: ArcSwap::from_pointee(BTreeSet::new()),
             sightings: Mutex::new(Sightings::default()),
+            dhcp: Mutex::default(),
             clock: Arc::new(move || {
                 start + jiff::SignedDuration::from_secs(second.load(Ordering::SeqCst))
             }),

@@ -104,7 +104,6 @@ fn names_of_the_contract_that_are_not_built_say_so() {
         &["device", "swap", "a", "b"],
         &["device", "arm", "--visit", "v1"],
         &["ca", "issue"],
-        &["dhcp", "leases"],
         &["user", "list"],
     ] {
         let output = dialtone(words);

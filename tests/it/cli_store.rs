@@ -181,9 +181,9 @@ fn init_writes_what_check_takes_and_never_over_a_file() {
         "--interface",
         "127.0.0.1",
     ];
-    let unbuilt = init(&[&flags[..], &["--dhcp", "server"]].concat());
-    assert_eq!(code(&unbuilt), Some(2));
-    assert!(stderr(&unbuilt).contains("not-built"));
+    let nowhere = init(&[&flags[..], &["--dhcp", "server"]].concat());
+    assert_eq!(code(&nowhere), Some(2));
+    assert!(stderr(&nowhere).contains("--interface"));
 
     let done = init(&flags);
     assert_eq!(code(&done), Some(0), "{}", stderr(&done));

@@ -18,6 +18,7 @@ mod cli_store;
 mod decide;
 mod demo;
 mod device_plane;
+mod dhcp;
 mod explain;
 mod fourth_vendor;
 mod fuzz;

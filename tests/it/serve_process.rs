@@ -128,6 +128,26 @@ impl Process {
         self.child.wait().expect("it ends")
     }
 
+    /// Enters a phone, by the verbs.
+    pub(crate) fn add(&self, mac: &str, model: &str) {
+        self.verb(&[
+            "device", "add", "--vendor", "yealink", "--model", model, "--mac", mac,
+        ]);
+    }
+
+    /// Sets a variable of a unit, by the verbs.
+    pub(crate) fn set(&self, mac: &str, name: &str, value: &str) {
+        self.verb(&["device", "set", mac, "--set", &format!("{name}={value}")]);
+    }
+
+    fn verb(&self, words: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dialtone"));
+        let output = command.args(words).arg("--data").arg(&self.data).output();
+        let output = output.expect("the binary runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {told}");
+    }
+
     /// At once, in the middle of whatever it does.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it was running");

@@ -36,6 +36,9 @@ pub(super) struct Init {
     /// What we do on DHCP
     #[arg(long, value_name = "MODE", default_value = "off")]
     dhcp: Dhcp,
+    /// Addresses that we may lease, with --dhcp server
+    #[arg(long, value_name = "FIRST-LAST")]
+    pool: Vec<String>,
     /// Server certificate with its chain, PEM [default: one of our own CA]
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
@@ -71,6 +74,17 @@ struct Plan {
     timezone: String,
     /// Chain and key.
     certificate: Option<(PathBuf, PathBuf)>,
+    dhcp: Option<Leasing>,
+}
+
+/// DHCP on one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Leasing {
+    mode: &'static str,
+    interface: String,
+    /// The interface's network.
+    subnet: IpNet,
+    pools: Vec<String>,
 }
 
 /// Where things go on a machine that we run as root, and elsewhere.
@@ -82,10 +96,6 @@ const ACCOUNT: &str = "dialtone";
 
 impl Init {
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
-        if self.dhcp != Dhcp::Off {
-            let what = "--dhcp server, observe and inform";
-            return Err(Fail::not_built(what).next("use --dhcp off, and your own DHCP server"));
-        }
         let root = rustix::process::geteuid().is_root();
         let file = globals
             .config
@@ -166,6 +176,7 @@ impl Init {
                 wrong("--interface", what)
             })?),
         };
+        let dhcp = leasing(self.dhcp, interface.as_deref(), net, self.pool)?;
         let site = asked(self.site, "Name of the first site", "main");
         let site = site.unwrap_or_else(|| "main".to_owned());
         let site = values::name(&site).map_err(|what| wrong("--site", what))?;
@@ -190,8 +201,43 @@ impl Init {
             prefixes,
             timezone: here.iana_name().unwrap_or("UTC").to_owned(),
             certificate,
+            dhcp,
         })
     }
+}
+
+/// What is written of DHCP, or what is missing for it.
+fn leasing(
+    mode: Dhcp,
+    interface: Option<&str>,
+    net: Option<IpNet>,
+    pools: Vec<String>,
+) -> Result<Option<Leasing>, Fail> {
+    let mode = match mode {
+        Dhcp::Off => return Ok(None),
+        Dhcp::Server => "server",
+        Dhcp::Observe => "observe",
+        Dhcp::Inform => "inform",
+    };
+    let named = interface.filter(|text| text.parse::<IpAddr>().is_err());
+    let (Some(name), Some(subnet)) = (named, net) else {
+        return Err(Fail::usage(
+            "usage",
+            "--dhcp needs --interface with the name of one",
+        ));
+    };
+    if mode == "server" && pools.is_empty() {
+        return Err(Fail::usage(
+            "usage",
+            "--dhcp server needs --pool FIRST-LAST",
+        ));
+    }
+    Ok(Some(Leasing {
+        mode,
+        interface: name.to_owned(),
+        subnet: subnet.trunc(),
+        pools,
+    }))
 }
 
 /// An address, or the one of an interface.
@@ -243,11 +289,26 @@ impl Plan {
             ));
         }
         text.push_str(&format!(
-            "[[site]]\nname = {}\nprefixes = [{}]\ntimezone = {}\n\n[dhcp]\nmode = \"off\"\n",
+            "[[site]]\nname = {}\nprefixes = [{}]\ntimezone = {}\n\n",
             quoted(&self.site),
             prefixes.join(", "),
             quoted(&self.timezone),
         ));
+        match &self.dhcp {
+            None => text.push_str("[dhcp]\nmode = \"off\"\n"),
+            Some(dhcp) => {
+                let pools: Vec<String> = dhcp.pools.iter().map(|pool| quoted(pool)).collect();
+                text.push_str(&format!(
+                    "[dhcp]\nmode = {}\ninterface = [{}]\n\n\
+                     [[dhcp.subnet]]\nsubnet = {}\npools = [{}]\nsite = {}\n",
+                    quoted(dhcp.mode),
+                    quoted(&dhcp.interface),
+                    quoted(&dhcp.subnet.to_string()),
+                    pools.join(", "),
+                    quoted(&self.site),
+                ));
+            }
+        }
         text
     }
 }
@@ -273,6 +334,11 @@ fn systemd(binary: &Path, config: &Path, plan: &Plan) -> String {
     if let Some(group) = plan.certificate.as_ref().and_then(|(_, key)| readers(key)) {
         account.push_str(&format!("SupplementaryGroups={group}\n"));
     }
+    // Packet sockets, to reach clients that have no address yet.
+    let rights = match plan.dhcp {
+        Some(_) => "CAP_NET_BIND_SERVICE CAP_NET_RAW",
+        None => "CAP_NET_BIND_SERVICE",
+    };
     format!(
         "[Unit]\n\
          Description=dialtone, zero-touch provisioning\n\
@@ -284,8 +350,8 @@ fn systemd(binary: &Path, config: &Path, plan: &Plan) -> String {
          ExecReload=kill -HUP $MAINPID\n\
          {account}\
          # Ports below 1024, and nothing else that root may do.\n\
-         AmbientCapabilities=CAP_NET_BIND_SERVICE\n\
-         CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n\
+         AmbientCapabilities={rights}\n\
+         CapabilityBoundingSet={rights}\n\
          Restart=on-failure\n\
          TimeoutStopSec=45\n\
          LimitNOFILE=65536\n\
@@ -397,6 +463,7 @@ mod tests {
                 PathBuf::from("/etc/c \"1\".pem"),
                 PathBuf::from("/etc/k.pem"),
             )),
+            dhcp: None,
         }
     }
 
@@ -413,6 +480,24 @@ mod tests {
         assert_eq!(config.sites.len(), 1);
         let chain = config.certificates.first().map(|files| files.chain.clone());
         assert_eq!(chain, Some(PathBuf::from("/etc/c \"1\".pem")));
+
+        let net = "10.99.0.2/16".parse().ok();
+        assert!(leasing(Dhcp::Server, Some("eth1"), net, Vec::new()).is_err());
+        let leasing = leasing(
+            Dhcp::Server,
+            Some("eth1"),
+            net,
+            vec!["10.99.10.0-10.99.99.255".to_owned()],
+        );
+        let leasing = Plan {
+            dhcp: leasing.expect("all that is needed"),
+            ..plan()
+        };
+        let config = Config::parse("x", &leasing.configuration()).expect("no problem");
+        assert_eq!(config.dhcp.mode.as_str(), "server");
+        assert_eq!(config.dhcp.subnets.len(), 1);
+        let unit = systemd(Path::new("/bin/d"), Path::new("/etc/d.toml"), &leasing);
+        assert!(unit.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW\n"));
 
         let other = Plan {
             host: "2001:db8::1".to_owned(),

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
 
 use super::caps::Caps;
+use super::dhcp;
 use super::folders::{self, CertFiles};
 use super::names::{self, Addresses};
 use crate::admin::{self, profile, settings};
@@ -21,6 +22,7 @@ use crate::model::certificate::PeerCertificate;
 use crate::net::limits::{Limits, TftpLimits};
 use crate::net::tls::{ReadFiles, Tls};
 use crate::pki::{Anchor, Anchors, Authority};
+use crate::service::leases::LeaseDesk;
 use crate::store::Filter;
 
 /// Reads the configuration again.
@@ -40,6 +42,8 @@ pub(super) struct Live {
     caps: ArcSwap<Caps>,
     tftp_caps: ArcSwap<Caps>,
     config: RwLock<Arc<Config>>,
+    /// Where DHCP is served.
+    leases: OnceLock<LeaseDesk>,
     reread: Reread,
     /// One reload at a time.
     turn: tokio::sync::Mutex<()>,
@@ -92,6 +96,7 @@ impl Live {
             caps: ArcSwap::default(),
             tftp_caps: ArcSwap::default(),
             config: RwLock::new(Arc::new(config)),
+            leases: OnceLock::new(),
             reread,
             turn: tokio::sync::Mutex::new(()),
         };
@@ -99,6 +104,11 @@ impl Live {
             tracing::error!(%problem, "an anchor was not loaded");
         }
         live
+    }
+
+    /// What a reload tells of DHCP's networks.
+    pub(super) fn leases_of(&self, desk: LeaseDesk) {
+        drop(self.leases.set(desk));
     }
 
     pub(super) fn config(&self) -> Arc<Config> {
@@ -265,6 +275,9 @@ impl Live {
             tracing::info!(%row, "from the configuration");
         }
         let notes = needs_restart(&self.config(), &fresh.config);
+        if let Some(leases) = self.leases.get() {
+            leases.plan(&dhcp::at_once(&leases.planned(), &fresh.config.dhcp));
+        }
         self.hub.catalog.store(fresh.catalog);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh.config);
         self.tls.show_files(fresh.tls);
@@ -317,6 +330,9 @@ fn needs_restart(was: &Config, is: &Config) -> Vec<String> {
         ("data", was.data != is.data),
         ("store.url", was.store_url != is.store_url),
         ("listen", was.listen != is.listen),
+        ("user", was.user != is.user),
+        ("dhcp.mode", was.dhcp.mode != is.dhcp.mode),
+        ("dhcp.interface", was.dhcp.interfaces != is.dhcp.interfaces),
     ]
     .into_iter()
     .filter(|(_, differs)| *differs)

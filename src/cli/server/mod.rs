@@ -4,7 +4,9 @@
 //! verb `serve` adds signals, logs and the ready line. The clock and randomness come in through
 //! [`Options`], so that a test brings its own.
 
+mod account;
 mod caps;
+mod dhcp;
 pub mod folders;
 mod live;
 mod names;
@@ -31,6 +33,7 @@ use crate::answer::Door;
 use crate::config::{self, Config};
 use crate::engine::sightings::Sightings;
 use crate::hub::{Bases, Clock, Hub, Random};
+use crate::net::dhcp::{Wire, WireError};
 use crate::net::limits::Limits;
 use crate::net::listen::{self, ListenError, Stop};
 use crate::net::sip;
@@ -100,6 +103,8 @@ pub enum ServerError {
         source: std::io::Error,
     },
     #[error(transparent)]
+    Dhcp(#[from] WireError),
+    #[error(transparent)]
     Keys(#[from] KeyError),
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -161,7 +166,7 @@ struct Bound {
     sip_pnp: Vec<sip::Listener>,
     tftp: Vec<tftp::Listener>,
     admin: Vec<TcpListener>,
-    admin_socket: UnixListener,
+    dhcp: Vec<Wire>,
 }
 
 /// Starts a server. Comes back when every listener is bound and the store is open.
@@ -203,7 +208,16 @@ async fn launch<D: Door>(
     for problem in &problems {
         tracing::warn!(%problem, "profiles");
     }
+    // First what only root may open, then the account that we go on under, then the files.
+    let (bound, addresses) = bind_all(&config)?;
     private_folder(&config.data)?;
+    if let Some(user) = &config.user {
+        account::become_user(user, &config.data).map_err(|source| ServerError::Io {
+            doing: "go on under another account with",
+            file: config.data.clone(),
+            source,
+        })?;
+    }
     let store = open_store(&config)?;
     let keys = Keys::load(&config.data, store.is_some(), fill)?;
     let store = match store {
@@ -211,7 +225,7 @@ async fn launch<D: Door>(
         None => Store::open(&store_options(&config, true))?,
     };
     let authority = Authority::open(&config.data.join("ca"))?;
-    let (bound, addresses) = bind_all(&config)?;
+    let admin_socket = bind_socket(&config.admin_socket())?;
     let rows = store.settings()?;
     let names = names::certificate_names(&config, &addresses, rows.sites.values());
     let (servers, _) = authority.servers(&names)?;
@@ -227,6 +241,7 @@ async fn launch<D: Door>(
         ca_pem: authority.pem().to_owned(),
         anchored: ArcSwap::from_pointee(BTreeSet::new()),
         sightings: Mutex::new(Sightings::default()),
+        dhcp: Mutex::default(),
         clock,
         random,
         news: broadcast::channel(NEWS).0,
@@ -256,16 +271,14 @@ async fn launch<D: Door>(
     let stop = Stop::default();
     let mut tasks = JoinSet::new();
     let people = tasks::people(&live, &stop);
-    tasks::serve_people(
-        &mut tasks,
-        bound.admin_socket,
-        bound.admin,
-        people,
-        &live,
-        &stop,
-    )?;
+    tasks::serve_people(&mut tasks, admin_socket, bound.admin, people, &live, &stop)?;
     tasks::serve_sip_pnp(&mut tasks, bound.sip_pnp, door.clone(), &live, &stop);
     tasks::serve_tftp(&mut tasks, bound.tftp, door.clone(), &live, &stop);
+    let plan = live.config().dhcp.clone();
+    if let Some(ready) = dhcp::open(&live.hub, &plan, bound.dhcp, &door).await? {
+        live.leases_of(ready.desk());
+        ready.serve(&mut tasks, &stop);
+    }
     tasks::serve_devices(&mut tasks, bound.https, bound.http, door, &live, &stop);
     tasks::keep(&mut tasks, service, &live, &stop);
     Ok(Running {
@@ -346,7 +359,7 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
         sip_pnp: sip_pnp.collect::<Result<_, _>>()?,
         tftp: tftp.collect::<Result<_, _>>()?,
         admin: bind(&config.listen.admin)?,
-        admin_socket: bind_socket(&config.admin_socket())?,
+        dhcp: crate::net::dhcp::bind(&config.dhcp)?,
     };
     let addresses = |list: &[TcpListener]| -> Vec<SocketAddr> {
         list.iter()
@@ -363,6 +376,11 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
             .collect(),
         tftp: bound.tftp.iter().map(tftp::Listener::local_addr).collect(),
         admin: addresses(&bound.admin),
+        dhcp: bound
+            .dhcp
+            .iter()
+            .map(|wire| wire.interface.name.clone())
+            .collect(),
         admin_socket: config.admin_socket(),
     };
     Ok((bound, addresses))

@@ -22,6 +22,8 @@ pub struct Addresses {
     pub sip_pnp: Vec<SocketAddr>,
     pub tftp: Vec<SocketAddr>,
     pub admin: Vec<SocketAddr>,
+    /// Interfaces.
+    pub dhcp: Vec<String>,
     pub admin_socket: PathBuf,
 }
 
@@ -32,7 +34,7 @@ impl Addresses {
             "https": shown(&self.https),
             "http": shown(&self.http),
             "tftp": shown(&self.tftp),
-            "dhcp": [],
+            "dhcp": self.dhcp,
             "sip_pnp": shown(&self.sip_pnp),
             "admin": shown(&self.admin),
             "field": [],

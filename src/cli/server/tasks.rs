@@ -176,13 +176,13 @@ pub(super) fn keep(tasks: &mut Tasks, service: Option<Service>, live: &Arc<Live>
 }
 
 /// A clockwork that ends with the server; its first tick is at once.
-struct Ticks {
+pub(super) struct Ticks {
     every: Interval,
     stop: CancellationToken,
 }
 
 impl Ticks {
-    fn new(period: Duration, stop: &Stop) -> Self {
+    pub(super) fn new(period: Duration, stop: &Stop) -> Self {
         let mut every = tokio::time::interval(period);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -192,7 +192,7 @@ impl Ticks {
     }
 
     /// Waits for the next tick; `false` at the end.
-    async fn next(&mut self) -> bool {
+    pub(super) async fn next(&mut self) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
             _ = self.every.tick() => true,

@@ -1,0 +1,208 @@
+//! The other modes, the life of a lease, and what a restart knows.
+
+use std::net::Ipv4Addr;
+
+use dialtone::model::dhcp::Kind;
+use serde_json::json;
+
+use super::lab::{Lab, network};
+use super::raw::Message;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+
+/// dnsmasq as the network's own server, on a host at 10.99.0.3.
+pub(super) fn dnsmasq(lab: &Lab, host: &str) -> super::lab::Background {
+    let leases = lab.path("dnsmasq.leases").display().to_string();
+    lab.spawn(
+        host,
+        "dnsmasq",
+        &[
+            "-k",
+            "-C",
+            "/dev/null",
+            "-p",
+            "0",
+            "-u",
+            "root",
+            "--no-ping",
+            "--dhcp-authoritative",
+            "--interface=eth0",
+            "--bind-interfaces",
+            "--dhcp-range=10.99.20.1,10.99.20.99,255.255.0.0,1h",
+            &format!("--dhcp-leasefile={leases}"),
+            "--pid-file=",
+        ],
+    )
+}
+
+#[test]
+fn observe_sends_nothing_and_learns_who_is_where() {
+    let mut lab = Lab::new();
+    lab.host("other", "sw", Some("10.99.0.3/16"));
+    lab.host("c1", "sw", None);
+    let server = lab.serve(&network("observe", ""));
+    server.add("805ec0000005", "T46S");
+    let tap = lab.tap("srv");
+    let _other = dnsmasq(&lab, "other");
+    lab.station("c1", "80:5e:c0:00:00:05");
+    let output = lab.output(
+        "c1",
+        "busybox",
+        &[
+            "udhcpc",
+            "-f",
+            "-q",
+            "-n",
+            "-i",
+            "eth0",
+            "-s",
+            "/bin/true",
+            "-V",
+            "yealink",
+        ],
+    );
+    assert!(output.status.success());
+    let leases = lab.until(&server, &["dhcp", "leases"], |said| {
+        said["items"] != json!([])
+    });
+    let lease = &leases["items"][0];
+    assert_eq!(
+        (lease["mac"].clone(), lease["source"].clone()),
+        (json!("80:5e:c0:00:00:05"), json!("observed"))
+    );
+    assert!(lease["ip"].as_str().unwrap().starts_with("10.99.20."));
+    assert!(
+        tap.datagrams(67, 68).is_empty()
+            && tap
+                .datagrams(68, 67)
+                .iter()
+                .all(|octets| octets[28..34] == [0x80, 0x5e, 0xc0, 0, 0, 5])
+    );
+    // Its next DISCOVER ends it.
+    let client = lab.client("c1");
+    client.send(&Message::new(Kind::Discover, 5).octets());
+    lab.until(&server, &["dhcp", "leases"], |said| {
+        said["items"] == json!([])
+    });
+}
+
+#[test]
+fn inform_answers_inform_and_nothing_else() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", Some("10.99.0.11/16"));
+    let _server = lab.serve(&network("inform", ""));
+    let client = lab.client("c1");
+    client.send(&Message::new(Kind::Discover, 5).octets());
+    let ask = Message::new(Kind::Inform, 6).from(Ipv4Addr::new(10, 99, 0, 11));
+    client.send_to(&ask.octets(), SERVER);
+    let reply = client.next();
+    assert_eq!((reply.kind, reply.xid), (Kind::Ack, 6));
+    let codes: Vec<u8> = reply.options.keys().copied().collect();
+    assert_eq!(codes, [53, 54, 66]);
+    assert_eq!(reply.yiaddr, Ipv4Addr::UNSPECIFIED);
+    // A stranger gets silence.
+    let mut stranger = ask.clone();
+    stranger.options = Vec::new();
+    stranger.mac = [2, 0, 0, 0, 0, 1];
+    client.send_to(&stranger.octets(), SERVER);
+    let again = Message { xid: 7, ..ask };
+    client.send_to(&again.octets(), SERVER);
+    assert_eq!(client.next().xid, 7);
+    client.is_silent();
+}
+
+#[test]
+fn a_lease_is_there_after_the_server_was_killed_and_ends_by_release() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    let dhcp = network("server", "probe = false");
+    let server = lab.serve(&dhcp);
+    let client = lab.client("c1");
+    let ask = Message::new(Kind::Discover, 5);
+    client.send(&ask.octets());
+    let offer = client.next();
+    let take = |kind| Message {
+        kind,
+        ..ask.clone()
+    };
+    let chosen = take(Kind::Request).with(50, &offer.yiaddr.octets());
+    client.send(&chosen.clone().with(54, &SERVER.octets()).octets());
+    assert_eq!(client.next().kind, Kind::Ack);
+    server.signal(rustix::process::Signal::KILL);
+    drop(server);
+    let server = lab.serve(&dhcp);
+    let leases = lab.leases(&server);
+    assert_eq!(leases[0]["ip"], json!(offer.yiaddr.to_string()));
+    // INIT-REBOOT.
+    client.send(&chosen.octets());
+    let ack = client.next();
+    assert_eq!((ack.kind, ack.yiaddr), (Kind::Ack, offer.yiaddr));
+    let other = Message::new(Kind::Request, 6).with(50, &offer.yiaddr.octets());
+    client.send(&other.octets());
+    assert_eq!(client.next().kind, Kind::Nak);
+    lab.plug_address("c1", offer.yiaddr);
+    let release = take(Kind::Release)
+        .from(offer.yiaddr)
+        .with(54, &SERVER.octets());
+    let holder = lab.client_at("c1", offer.yiaddr);
+    holder.send_to(&release.octets(), SERVER);
+    lab.until(&server, &["dhcp", "leases"], |said| {
+        said["items"] == json!([])
+    });
+}
+
+#[test]
+fn an_address_that_somebody_uses_is_not_offered() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    // 10.99.10.0 is the first of the pool.
+    lab.host("squatter", "sw", Some("10.99.10.0/16"));
+    let server = lab.serve(&network("server", "probe = false"));
+    let client = lab.client("c1");
+    client.send(&Message::new(Kind::Discover, 5).octets());
+    assert_eq!(client.next().yiaddr, Ipv4Addr::new(10, 99, 10, 1));
+    server.logged("somebody else answers at an address of the pool");
+}
+
+#[test]
+fn a_reload_takes_other_networks_and_a_broken_one_nothing() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    let dhcp = network("server", "probe = false");
+    let server = lab.serve(&dhcp);
+    let client = lab.client("c1");
+    let folder = lab.path("srv");
+    super::lab::configure(
+        &folder,
+        super::lab::SERVER,
+        &dhcp
+            .replace("lease_time", "leese_time")
+            .replace("router", "ruoter"),
+    );
+    server.signal(rustix::process::Signal::HUP);
+    server.logged("nothing was reloaded");
+    super::lab::configure(
+        &folder,
+        super::lab::SERVER,
+        &dhcp.replace("10.99.10.", "10.99.30."),
+    );
+    server.signal(rustix::process::Signal::HUP);
+    server.logged("reloaded");
+    client.send(&Message::new(Kind::Discover, 5).octets());
+    assert_eq!(client.next().yiaddr, Ipv4Addr::new(10, 99, 30, 0));
+    assert_eq!(server.ready["dhcp"], json!(["eth0"]));
+}
+
+#[test]
+fn the_inventory_keeps_an_address_for_a_unit() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    let server = lab.serve(&network("server", "probe = false"));
+    server.add("805ec0000005", "T46S");
+    server.set("805ec0000005", "dhcp_address", "10.99.40.7");
+    let client = lab.client("c1");
+    client.send(&Message::new(Kind::Discover, 5).octets());
+    assert_eq!(client.next().yiaddr, Ipv4Addr::new(10, 99, 40, 7));
+    let told = lab.leases(&server);
+    assert_eq!(told[0]["why"]["reason"], "reserved");
+}

@@ -1,0 +1,196 @@
+//! A client of our own: exact octets out, decoded replies in.
+
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::time::Duration;
+
+use dialtone::model::dhcp::Kind;
+use dialtone::net::dhcp::packet::{Direction, Packet, parse};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::lab::Lab;
+use crate::device_plane::PATIENCE;
+use crate::dhcp::vectors::{option, request};
+
+/// A socket on a host's `eth0`.
+pub(super) struct Raw(UdpSocket);
+
+impl Lab {
+    /// A client that broadcasts.
+    pub(super) fn client(&self, host: &str) -> Raw {
+        self.socket(host, Ipv4Addr::UNSPECIFIED, 68)
+    }
+
+    /// A client that has this address.
+    pub(super) fn client_at(&self, host: &str, at: Ipv4Addr) -> Raw {
+        self.socket(host, at, 68)
+    }
+
+    /// A relay at this address.
+    pub(super) fn relay(&self, host: &str, at: Ipv4Addr) -> Raw {
+        self.socket(host, at, 67)
+    }
+
+    fn socket(&self, host: &str, at: Ipv4Addr, port: u16) -> Raw {
+        self.within(host, move || {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.bind_device(Some(b"eth0")).unwrap();
+            socket.bind(&SocketAddrV4::new(at, port).into()).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            Raw(socket.into())
+        })
+    }
+}
+
+/// What passes a host's `eth0`.
+pub(super) struct Tap(Socket);
+
+impl Lab {
+    /// Listens from now on to what comes to a host, and what leaves it.
+    pub(super) fn tap(&self, host: &str) -> Tap {
+        self.within(host, || {
+            let all = Protocol::from(i32::from(3_u16.to_be()));
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            Tap(socket)
+        })
+    }
+}
+
+impl Tap {
+    /// The UDP datagrams since the last look that came from this port, and where they went.
+    pub(super) fn datagrams_from(&self, from: u16) -> Vec<(u16, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut frame = [0; 4096];
+        while let Ok(length) = std::io::Read::read(&mut &self.0, &mut frame) {
+            let frame = &frame[..length];
+            if frame.len() < 42 || frame[12..14] != [8, 0] || frame[23] != 17 {
+                continue;
+            }
+            let udp = &frame[14 + usize::from(frame[14] & 15) * 4..];
+            let number = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
+            if number(0) == from {
+                found.push((number(2), udp[8..usize::from(number(4))].to_vec()));
+            }
+        }
+        found
+    }
+
+    /// The UDP datagrams since the last look, from this port to that.
+    pub(super) fn datagrams(&self, from: u16, to: u16) -> Vec<Vec<u8>> {
+        let found = self.datagrams_from(from).into_iter();
+        found
+            .filter(|(port, _)| *port == to)
+            .map(|(_, octets)| octets)
+            .collect()
+    }
+
+    /// Replies to clients since the last look.
+    pub(super) fn replies(&self) -> Vec<Packet> {
+        let datagrams = self.datagrams(67, 68);
+        datagrams
+            .iter()
+            .map(|octets| parse(octets, Direction::Reply).unwrap())
+            .collect()
+    }
+}
+
+impl Raw {
+    pub(super) fn send(&self, octets: &[u8]) {
+        self.send_to(octets, Ipv4Addr::BROADCAST);
+    }
+
+    /// Sends to another port of everybody.
+    pub(super) fn broadcast(&self, octets: &[u8], port: u16) {
+        self.0.send_to(octets, (Ipv4Addr::BROADCAST, port)).unwrap();
+    }
+
+    /// Whether anything comes within a moment.
+    pub(super) fn heard(&self) -> bool {
+        self.0
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let heard = self.0.recv(&mut [0; 2048]).is_ok();
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        heard
+    }
+
+    pub(super) fn send_to(&self, octets: &[u8], to: Ipv4Addr) {
+        self.0.send_to(octets, (to, 67)).unwrap();
+    }
+
+    /// The next reply.
+    pub(super) fn next(&self) -> Packet {
+        parse(&self.octets(), Direction::Reply).unwrap()
+    }
+
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let mut octets = [0; 2048];
+        let length = self.0.recv(&mut octets).expect("a reply");
+        octets[..length].to_vec()
+    }
+
+    /// Nothing more is there: what was answered before is.
+    pub(super) fn is_silent(&self) {
+        self.0
+            .set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        let mut octets = [0; 2048];
+        let heard = self.0.recv(&mut octets).ok();
+        let heard = heard.map(|length| parse(&octets[..length], Direction::Reply));
+        assert!(heard.is_none(), "{heard:?}");
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+}
+
+/// A message under construction.
+#[derive(Clone)]
+pub(super) struct Message {
+    pub(super) kind: Kind,
+    pub(super) mac: [u8; 6],
+    pub(super) options: Vec<u8>,
+    pub(super) giaddr: Ipv4Addr,
+    pub(super) ciaddr: Ipv4Addr,
+    pub(super) xid: u32,
+}
+
+impl Message {
+    /// A broadcast message of a phone that the manifests recognise.
+    pub(super) fn new(kind: Kind, last: u8) -> Self {
+        Self {
+            kind,
+            mac: [0x80, 0x5e, 0xc0, 0, 0, last],
+            options: option(60, b"yealink"),
+            giaddr: Ipv4Addr::UNSPECIFIED,
+            ciaddr: Ipv4Addr::UNSPECIFIED,
+            xid: u32::from(last),
+        }
+    }
+
+    pub(super) fn with(mut self, code: u8, value: &[u8]) -> Self {
+        self.options.extend_from_slice(&option(code, value));
+        self
+    }
+
+    pub(super) fn through(mut self, giaddr: Ipv4Addr) -> Self {
+        self.giaddr = giaddr;
+        self
+    }
+
+    pub(super) fn from(mut self, ciaddr: Ipv4Addr) -> Self {
+        self.ciaddr = ciaddr;
+        self
+    }
+
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let mut octets = request(self.kind, &self.options);
+        octets.push(255);
+        octets[4..8].copy_from_slice(&self.xid.to_be_bytes());
+        octets[10] = 0x80;
+        octets[12..16].copy_from_slice(&self.ciaddr.octets());
+        octets[24..28].copy_from_slice(&self.giaddr.octets());
+        octets[28..34].copy_from_slice(&self.mac);
+        octets
+    }
+}
