@@ -65,7 +65,7 @@ pub fn play(script: &[u8]) {
         window: terms.window,
         oack: oack.is_some(),
         request: request.len(),
-        first: oack.as_ref().map_or(sent.size(1), Vec::len),
+        first: oack.as_ref().map_or_else(|| sent.size(1), Vec::len),
         block: terms.block,
     });
     let mut now = Duration::ZERO;

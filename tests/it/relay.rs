@@ -108,14 +108,17 @@ async fn from_clients(front: Arc<UdpSocket>, server: SocketAddr, network: Arc<Ne
     let mut buffer = [0; 2048];
     loop {
         let (length, client) = front.recv_from(&mut buffer).await.unwrap();
-        if !clients.contains_key(&client) {
-            let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-            clients.insert(client, Arc::clone(&back));
-            ways.spawn(from_server(back, client, Arc::clone(&network)));
-        }
-        network
-            .carry(&clients[&client], &buffer[..length], server)
-            .await;
+        let back = match clients.get(&client) {
+            Some(back) => Arc::clone(back),
+            None => {
+                let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                clients.insert(client, Arc::clone(&back));
+                let network = Arc::clone(&network);
+                ways.spawn(from_server(Arc::clone(&back), client, network));
+                back
+            }
+        };
+        network.carry(&back, &buffer[..length], server).await;
     }
 }
 
@@ -126,20 +129,23 @@ async fn from_server(back: Arc<UdpSocket>, client: SocketAddr, network: Arc<Netw
     let mut buffer = [0; 2048];
     loop {
         let (length, port) = back.recv_from(&mut buffer).await.unwrap();
-        if !ports.contains_key(&port) {
-            let own = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-            ports.insert(port, Arc::clone(&own));
-            let (back, network) = (Arc::clone(&back), Arc::clone(&network));
-            ways.spawn(async move {
-                let mut buffer = [0; 2048];
-                loop {
-                    let (length, _) = own.recv_from(&mut buffer).await.unwrap();
-                    network.carry(&back, &buffer[..length], port).await;
-                }
-            });
-        }
-        network
-            .carry(&ports[&port], &buffer[..length], client)
-            .await;
+        let own = match ports.get(&port) {
+            Some(own) => Arc::clone(own),
+            None => {
+                let own = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                ports.insert(port, Arc::clone(&own));
+                let (from, back, network) =
+                    (Arc::clone(&own), Arc::clone(&back), Arc::clone(&network));
+                ways.spawn(async move {
+                    let mut buffer = [0; 2048];
+                    loop {
+                        let (length, _) = from.recv_from(&mut buffer).await.unwrap();
+                        network.carry(&back, &buffer[..length], port).await;
+                    }
+                });
+                own
+            }
+        };
+        network.carry(&own, &buffer[..length], client).await;
     }
 }

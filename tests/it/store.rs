@@ -576,7 +576,13 @@ fn more_than_the_queue_holds_waits_and_is_written() {
         }
         // Dropped without `close`: what was taken is written.
         drop(store);
-        let store = open(dir.path(), url);
+        // The writer ends by itself then, and holds the lock until it has.
+        let store = loop {
+            match Store::open(&options(dir.path(), url)) {
+                Err(StoreError::Locked { .. }) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
         for n in 0..3000 {
             assert!(
                 store.meta(&format!("m{n}")).await.unwrap().is_some(),

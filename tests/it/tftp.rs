@@ -269,7 +269,8 @@ async fn c5_netascii_is_translated_and_other_modes_are_refused() {
 async fn c6_c8_c9_options_are_granted_within_bounds() {
     let server = Server::plain();
     let client = Client::new(server.address).await;
-    let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+    type Options<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(Options<'_>, Option<&str>)] = &[
         (&[("blksize", "0")], None),
         (&[("blksize", "7"), ("blksize", "1024")], None),
         (&[("blksize", "8")], Some("blksize=8")),

@@ -72,7 +72,10 @@ impl<D: Door> Ready<D> {
             }
             let mut outcome = Ok(());
             while let Some(ended) = all.join_next().await {
-                outcome = outcome.and(ended.map_err(|error| ServerError::Task(error.to_string())));
+                let ended = ended.map_err(|error| ServerError::Task(error.to_string()));
+                if outcome.is_ok() {
+                    outcome = ended;
+                }
             }
             done.cancel();
             outcome

@@ -214,7 +214,7 @@ fn the_network_is_the_relay_s_word_before_the_interface_s() {
     check(&mut leases(), &relayed, 0, "offer free-address 10.99.1.10");
     let linked = Ask {
         link: Some(ip(0)),
-        ..relayed.clone()
+        ..relayed
     };
     check(&mut leases(), &linked, 0, "offer free-address 10.99.0.10");
     let named = Ask {

@@ -15,7 +15,8 @@ const HEADERS: usize = 28;
 const SHORTEST: usize = 300;
 /// An option 52 with its code and length.
 const OVERLOAD: usize = 3;
-const PART: usize = u8::MAX as usize;
+/// The longest part of an option.
+const PART: usize = 255;
 
 /// A message from a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,9 +106,10 @@ impl Reply {
     /// A relay is to broadcast a NAK: the client may hold an address of another network (RFC 2131
     /// section 4.3.2).
     fn flags(&self, to: &Packet) -> u16 {
-        match self.kind {
-            Kind::Nak if !to.giaddr.is_unspecified() => to.flags | 0x8000,
-            _ => to.flags,
+        if self.kind == Kind::Nak && !to.giaddr.is_unspecified() {
+            to.flags | 0x8000
+        } else {
+            to.flags
         }
     }
 

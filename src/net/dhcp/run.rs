@@ -72,9 +72,9 @@ impl<D: Door> Server<D> {
                 self.look();
                 again += AGAIN;
             }
-            match timeout_at(end.min(again), taps.clients.next(&mut frame)).await {
-                Ok(Ok(length)) => self.frame(frame.get(..length).unwrap_or_default()).await,
-                Ok(Err(_)) | Err(_) => {}
+            let next = timeout_at(end.min(again), taps.clients.next(&mut frame)).await;
+            if let Ok(Ok(length)) = next {
+                self.frame(frame.get(..length).unwrap_or_default()).await;
             }
         }
     }
@@ -111,7 +111,7 @@ impl<D: Door> Server<D> {
                 () = sleep_until(due) => segment.due(),
                 _ = ticks.tick() => {
                     count = count.wrapping_add(1);
-                    if count % REFRESH == 0 {
+                    if count.is_multiple_of(REFRESH) {
                         segment.refresh();
                     }
                     if segment.desk.look(segment.name()) {
