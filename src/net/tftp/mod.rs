@@ -1,7 +1,7 @@
 //! TFTP for devices: read requests become facts, answers become blocks (RFC 1350, 2347, 2348,
 //! 2349, 7440).
 //!
-//! [`packet`], [`terms`] and [`transfer`] are pure; [`serve`] has the sockets. Nobody writes here,
+//! [`packet`], [`terms`] and [`transfer`] are pure; `serve` has the sockets. Nobody writes here,
 //! and no name from the network is a path: a name is matched by the core, and bytes come from it.
 
 pub mod packet;
