@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A request makes and drops hundreds of small values: this allocator takes a tenth off its cost
-/// (docs/speed.md).
+/// A request makes and drops hundreds of small values.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
