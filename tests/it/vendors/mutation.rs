@@ -188,7 +188,7 @@ fn alone(vendor: &str) -> Files {
             hollow(path, &text)
         } else if own && path.ends_with("sample.toml") {
             SAMPLE.to_owned()
-        } else if own {
+        } else if own || path == "schema.toml" {
             text.into_owned()
         } else if path.ends_with("/vendor.toml") {
             let table: toml::Table = text.parse().expect("TOML");
