@@ -20,7 +20,7 @@ pub mod site_profile;
 pub mod snippet;
 pub mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use hint::{Ask, Hint, HintKind, PnpAsk};
@@ -46,16 +46,31 @@ pub struct Catalog {
     /// What it was read from, for drafts.
     files: Arc<Files>,
     /// Vendor id by OUI.
-    ouis: BTreeMap<String, String>,
+    ouis: BTreeMap<[u8; 3], String>,
+    /// By vendor and folded spelling: the family that lists the model, and the listed spelling.
+    models: BTreeMap<String, HashMap<String, (String, String)>>,
 }
 
 impl Catalog {
     /// Reads all manifests; every problem is told at once. `None` where one of them is an error.
     pub fn from_files(files: &Files) -> (Option<Arc<Self>>, Vec<Problem>) {
+        Self::but(files, &|_| false)
+    }
+
+    /// The same, and what is `proven` of a vendor by its id is not proven again: its templates are
+    /// compiled and not rendered. An operator's templates for it still are.
+    pub fn but(files: &Files, proven: &dyn Fn(&str) -> bool) -> (Option<Arc<Self>>, Vec<Problem>) {
         let (mut vendors, mut problems) = parse::vendors(files);
         let vocabulary = vocabulary::parse(files, &mut problems);
         let profiles = site_profile::parse_all(files, &vocabulary, &mut problems);
-        prove::all(&mut vendors, files, &vocabulary, &profiles, &mut problems);
+        prove::all(
+            &mut vendors,
+            files,
+            &vocabulary,
+            &profiles,
+            proven,
+            &mut problems,
+        );
         let mut ouis = BTreeMap::new();
         for vendor in vendors.values() {
             for oui in &vendor.oui {
@@ -70,6 +85,14 @@ impl Catalog {
                 }
             }
         }
+        let models = vendors
+            .values()
+            .map(|vendor| (vendor.id.clone(), spellings(vendor)));
+        let models = models.collect();
+        let ouis = ouis
+            .into_iter()
+            .filter_map(|(oui, vendor)| Some((octets(&oui)?, vendor)));
+        let ouis = ouis.collect();
         let broken = problems
             .iter()
             .any(|problem| problem.severity == Severity::Error);
@@ -79,6 +102,7 @@ impl Catalog {
             profiles,
             files: Arc::new(files.clone()),
             ouis,
+            models,
         };
         ((!broken).then(|| Arc::new(catalog)), problems)
     }
@@ -94,7 +118,7 @@ impl Catalog {
     /// The vendor that an address's maker part belongs to.
     pub fn vendor_of_oui(&self, mac: Mac) -> Option<&Arc<Vendor>> {
         self.ouis
-            .get(&mac.oui())
+            .get(&mac.maker())
             .and_then(|id| self.vendors.get(id))
     }
 
@@ -117,12 +141,29 @@ impl Catalog {
 
     /// The family that lists a model or an alias of it, and the listed spelling.
     pub fn family_of_model(&self, vendor: &str, model: &str) -> Option<(&Arc<Family>, String)> {
-        let families = self.vendors.get(vendor)?.families.values();
-        let wanted = fold(model);
-        families.into_iter().find_map(|family| {
-            family
-                .model(&wanted)
-                .map(|listed| (family, listed.to_owned()))
-        })
+        let (family, listed) = self.models.get(vendor)?.get(&fold(model))?;
+        Some((self.family(vendor, family)?, listed.clone()))
     }
+}
+
+/// Every spelling of every model, folded. The first family that lists one has it; a model goes
+/// before an alias.
+fn spellings(vendor: &Vendor) -> HashMap<String, (String, String)> {
+    let mut found = HashMap::new();
+    for family in vendor.families.values() {
+        let models = family.models.iter().map(|model| (model, model));
+        let aliases = family.aliases.iter();
+        for (said, model) in models.chain(aliases) {
+            found
+                .entry(fold(said))
+                .or_insert_with(|| (family.id.clone(), model.clone()));
+        }
+    }
+    found
+}
+
+/// The octets of an OUI.
+fn octets(oui: &str) -> Option<[u8; 3]> {
+    let [_, a, b, c] = u32::from_str_radix(oui, 16).ok()?.to_be_bytes();
+    Some([a, b, c])
 }

@@ -34,11 +34,45 @@ pub struct Pattern {
     source: String,
     nocase: bool,
     parts: Vec<Part>,
+    ends: Ends,
     regex: Regex,
     /// The hole of each capture group, in order.
     groups: Vec<Hole>,
     models: BTreeMap<String, String>,
     tables: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+}
+
+/// What every text that a pattern matches begins and ends with. Most texts of strangers and of other
+/// vendors' units are refused by these, which cost nothing beside the expression. Letters of ASCII
+/// alone have no case here.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    head: String,
+    tail: String,
+}
+
+impl Ends {
+    fn of(parts: &[Part]) -> Self {
+        let literal = |part: Option<&Part>| match part {
+            Some(Part::Literal(text)) => text.clone(),
+            Some(Part::Hole(_) | Part::Optional(_)) | None => String::new(),
+        };
+        Self {
+            head: literal(parts.first()),
+            // One literal alone is the head.
+            tail: literal(parts.get(1..).and_then(<[Part]>::last)),
+        }
+    }
+
+    fn fit(&self, text: &str, nocase: bool) -> bool {
+        let (head, tail, text) = (self.head.as_bytes(), self.tail.as_bytes(), text.as_bytes());
+        let same = |said: Option<&[u8]>, own: &[u8]| {
+            said.is_some_and(|said| said == own || nocase && said.eq_ignore_ascii_case(own))
+        };
+        text.len() >= head.len() + tail.len()
+            && same(text.get(..head.len()), head)
+            && same(text.get(text.len() - tail.len()..), tail)
+    }
 }
 
 /// A piece of a pattern.
@@ -134,6 +168,7 @@ impl Pattern {
         Ok(Self {
             source: text.to_owned(),
             nocase,
+            ends: Ends::of(&parts),
             parts,
             regex,
             groups: builder.groups,
@@ -154,6 +189,9 @@ impl Pattern {
     /// Matches the whole of `text`. A hole that stands twice must hold the same both times; an
     /// all-zero, broadcast or multicast address is no MAC.
     pub fn find(&self, text: &str) -> Option<Found> {
+        if !self.ends.fit(text, self.nocase) {
+            return None;
+        }
         let captures = self.regex.captures(text)?;
         let mut found = Found::default();
         for (at, hole) in self.groups.iter().enumerate() {

@@ -16,12 +16,14 @@ use super::vocabulary::Vocabulary;
 use super::{Files, Problem};
 use crate::model::access::{Class, Grant};
 
-/// Proves every family, also with every profile that has a template of its vendor.
+/// Proves every family that is not `proven` by its vendor's id, and every one with every profile that
+/// has a template of its vendor.
 pub(crate) fn all(
     vendors: &mut BTreeMap<String, Arc<Vendor>>,
     files: &Files,
     vocabulary: &Vocabulary,
     profiles: &BTreeMap<String, Arc<SiteProfile>>,
+    proven: &dyn Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
 ) {
     for vendor in vendors.values_mut().filter_map(Arc::get_mut) {
@@ -31,6 +33,7 @@ pub(crate) fn all(
             let mut names = profile.templates.keys();
             names.any(|name| name.starts_with(&prefix))
         });
+        let proven = proven(&vendor.id);
         for profile in [&own].into_iter().chain(overrides) {
             let sources = sources(files, &vendor.id, profile);
             for family in vendor.families.values_mut().filter_map(Arc::get_mut) {
@@ -39,17 +42,19 @@ pub(crate) fn all(
                 let templates =
                     Templates::compile(family, &sources, vocabulary, naming, &mut found);
                 class_artefacts(family, &templates, vocabulary);
-                let mut proof = Proof {
-                    family,
-                    templates: &templates,
-                    vocabulary,
-                    problems: &mut found,
-                };
-                if proof.problems.is_empty() {
-                    proof.pin();
+                if !proven || !profile.templates.is_empty() {
+                    let mut proof = Proof {
+                        family,
+                        templates: &templates,
+                        vocabulary,
+                        problems: &mut found,
+                    };
+                    if proof.problems.is_empty() {
+                        proof.pin();
+                    }
+                    proof.family(files);
+                    proof.replies(files);
                 }
-                proof.family(files);
-                proof.replies(files);
                 for problem in found {
                     if !problems.contains(&problem) {
                         problems.push(problem);

@@ -105,7 +105,7 @@ fn beyond(config: &Config) -> Vec<Problem> {
     let mut problems = folders::missing(config);
     // A folder that is not there is told once.
     if problems.is_empty() {
-        problems.extend(folders::catalogue(config).1);
+        problems.extend(folders::proven(config).1);
     }
     let (_, anchors) = CertFiles::read(&config.certs).anchors(&[], None);
     let hint = "docs/configuration.md says what a certificate here needs";

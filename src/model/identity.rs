@@ -81,10 +81,10 @@ impl Mac {
         self.0
     }
 
-    /// The maker's part, as six lower-case hex digits.
-    pub fn oui(self) -> String {
+    /// The maker's part.
+    pub fn maker(self) -> [u8; 3] {
         let [a, b, c, ..] = self.0;
-        format!("{a:02x}{b:02x}{c:02x}")
+        [a, b, c]
     }
 
     /// Twelve lower-case hex digits.

@@ -1,7 +1,7 @@
 //! From writes to changed rows: preconditions, uniqueness, and the indexes that go with each row.
 //! Runs on the writer's thread alone, so what it reads is what it decides on.
 
-use super::codec_device::{ConfigRow, StatusVersion, TokenRow};
+use super::codec_device::{ConfigRow, TokenRow};
 use super::engine::View as _;
 use super::error::StoreError;
 use super::keyspace::{self, Key, Parts, Table, after};
@@ -228,27 +228,22 @@ fn put_status(
     mut status: Status,
     expect: u64,
 ) -> Result<u64, StoreError> {
-    must_exist(stage, id)?;
-    let key = Key::of(Table::Status).device(id).done();
-    let old: Option<StatusVersion> = stage.load(&key)?;
-    if old.map_or(0, |status| status.version) != expect {
+    let mut entry = stage.entry(id)?;
+    if entry.status != expect {
         return Err(StoreError::Conflict {
             what: format!("status of device {id}"),
         });
     }
     status.version = expect + 1;
-    stage.store(key, &status)?;
+    stage.store(Key::of(Table::Status).device(id).done(), &status)?;
+    entry.status = status.version;
+    stage.note(id, Some(entry));
     Ok(expect + 1)
 }
 
 /// Rows of a device are only made for one that is there.
-pub(crate) fn must_exist(stage: &Stage<'_>, id: DeviceId) -> Result<(), StoreError> {
-    match stage.get(&Key::of(Table::Config).device(id).done())? {
-        Some(_) => Ok(()),
-        None => Err(StoreError::NotFound {
-            what: format!("device {id}"),
-        }),
-    }
+fn must_exist(stage: &Stage<'_>, id: DeviceId) -> Result<(), StoreError> {
+    stage.entry(id).map(drop)
 }
 
 fn delete_device(
@@ -269,9 +264,9 @@ fn delete_device(
         });
     }
     drop_indexes(stage, &row);
+    stage.note(id, None);
     stage.remove(key);
     stage.remove(Key::of(Table::Status).device(id).done());
-    stage.remove(Key::of(Table::Boots).device(id).done());
     unpin(stage, id)?;
     stage.remove_range(&keyspace::secrets_key(&Owner::Device(id)).range())?;
     stage.remove_range(&Key::of(Table::Alert).device(id).range())?;

@@ -3,8 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::apply::{Counters, must_exist};
-use super::codec_records::Boots;
+use super::apply::Counters;
 use super::engine::View as _;
 use super::error::StoreError;
 use super::keyspace::{self, Key, Parts, Table};
@@ -29,23 +28,21 @@ pub(crate) fn add_check(
     mut check: Check,
     counters: &mut Counters,
 ) -> Result<(), StoreError> {
-    must_exist(stage, check.device)?;
+    let mut entry = stage.entry(check.device)?;
     check.seq = counters.check;
     counters.check += 1;
-    let key = Key::of(Table::Boots).device(check.device).done();
-    let mut boots: Boots = stage.load(&key)?.unwrap_or_default();
-    if !boots.boots.contains(&check.boot) {
-        boots.boots.push(check.boot);
-        if boots.boots.len() > Boot::KEPT {
-            let oldest = boots.boots.remove(0);
-            boots.checks -= forget(stage, check.device, Some(oldest))?.min(boots.checks);
+    if !entry.boots.contains(&check.boot) {
+        entry.boots.push(check.boot);
+        if entry.boots.len() > Boot::KEPT {
+            let oldest = entry.boots.remove(0);
+            entry.checks -= forget(stage, check.device, Some(oldest))?.min(entry.checks);
         }
     }
-    if boots.checks >= CHECKS_KEPT {
-        boots.checks -= forget(stage, check.device, None)?.min(boots.checks);
+    if entry.checks >= CHECKS_KEPT {
+        entry.checks -= forget(stage, check.device, None)?.min(entry.checks);
     }
-    boots.checks += 1;
-    stage.store(key, &boots)?;
+    entry.checks += 1;
+    stage.note(check.device, Some(entry));
     let index = Key::of(Table::IndexCheck).device(check.device);
     stage.put(
         index.number(check.seq).done(),

@@ -8,14 +8,13 @@ use sha2::Digest as _;
 use super::Store;
 use super::codec::Stored;
 use super::codec_device::ConfigRow;
-use super::codec_records::Boots;
 use super::engine::{Engine, View as _};
 use super::error::StoreError;
 use super::keyspace::{self, Key, Parts, Table};
 use super::query_rest;
 use super::rows::{AuditEntry, Job, Published};
 use crate::model::activation::Check;
-use crate::model::device::{Boot, Status};
+use crate::model::device::Status;
 use crate::model::event::Alert;
 use crate::model::identity::{DeviceId, Digest, Mac};
 use crate::model::lease::Lease;
@@ -114,7 +113,6 @@ fn examine(engine: &Engine, key: &[u8], value: &[u8]) -> Result<Option<String>, 
             }
         }
         Table::Check => check(engine, parts.number(), &engine.read(key, value)?),
-        Table::Boots => boots(engine, parts.device(), &engine.read(key, value)?),
         Table::Alert => decodes::<Alert>(engine, key, value),
         Table::Lease => {
             let lease: Lease = engine.read(key, value)?;
@@ -241,21 +239,6 @@ fn check(engine: &Engine, seq: Option<u64>, row: &Check) -> Result<Option<String
     let boot = engine.get(&index.number(row.seq).done())?;
     let same = seq == Some(row.seq) && boot.as_deref() == Some(&row.boot.0.to_be_bytes());
     Ok((!same).then(|| format!("check {} is not in the index", row.seq)))
-}
-
-fn boots(engine: &Engine, id: Option<DeviceId>, row: &Boots) -> Result<Option<String>, StoreError> {
-    let Some(id) = id else {
-        return Ok(Some("it names no device".to_owned()));
-    };
-    let (from, to) = Key::of(Table::IndexCheck).device(id).range();
-    let checks = engine.range(&from, &to, usize::MAX)?.len();
-    if row.boots.len() > Boot::KEPT || u64::try_from(checks).ok() != Some(row.checks) {
-        return Ok(Some(format!(
-            "{id} has {checks} checks, not {}",
-            row.checks
-        )));
-    }
-    device_is_there(engine, Some(id))
 }
 
 fn device_is_there(engine: &Engine, id: Option<DeviceId>) -> Result<Option<String>, StoreError> {

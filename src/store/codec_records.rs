@@ -15,17 +15,9 @@ use crate::model::lease::{Lease, LeaseSource, RelayPort};
 use crate::model::profile::{Layer, Scope, Variables};
 use crate::model::site::{Corroborate, Pbx, Site, Waiver};
 
-/// Which boots of a device have checks, oldest first, and how many checks there are in all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Boots {
-    pub(crate) boots: Vec<BootId>,
-    pub(crate) checks: u64,
-}
-
 shapes!(
     Alert => AlertShape,
     AuditEntry => AuditEntryShape,
-    Boots => BootsShape,
     Check => CheckShape,
     Job => JobShape,
     Lease => LeaseShape,
@@ -35,14 +27,6 @@ shapes!(
     Site => SiteShape,
     Waiver => WaiverShape,
 );
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Boots")]
-struct BootsShape {
-    #[serde(with = "stored")]
-    boots: Vec<BootId>,
-    checks: u64,
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Check")]

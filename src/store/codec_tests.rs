@@ -9,7 +9,6 @@ use proptest::prelude::*;
 
 use super::codec::{Stored, VERSION, decode, encode};
 use super::codec_device::{ConfigRow, TokenRow};
-use super::codec_records::Boots;
 use super::rows::{AuditEntry, Job, JobState, Published, TokenKind};
 use crate::model::activation::{
     Activation, Check, CheckKind, Flag, Outcome, Proof, Registration, State,
@@ -365,7 +364,6 @@ proptest! {
     fn records_come_back(seed in any::<u64>()) {
         let mut maker = Maker(seed);
         same(&maker.check());
-        same(&Boots { boots: maker.list(|maker| BootId(maker.number())), checks: maker.number() });
         same(&Alert {
             kind: maker.one(&AlertKind::ALL),
             device: maker.id(),

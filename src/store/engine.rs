@@ -25,6 +25,10 @@ pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 pub(crate) trait View {
     /// The row of this key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Whether there is such a row.
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.get(key)?.is_some())
+    }
     /// Rows of `from..to` in order, at most `limit`.
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError>;
     /// The error for a row that does not decode.
@@ -209,6 +213,12 @@ impl View for Engine {
             Inner::Sled(engine) => engine.get(key),
         })?;
         sealed.map(|sealed| self.unseal(key, sealed)).transpose()
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        guarded(&self.file, || match &self.inner {
+            Inner::Sled(engine) => engine.has(key),
+        })
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -60,6 +60,12 @@ impl SledEngine {
         }
     }
 
+    pub(crate) fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.db
+            .contains_key(key)
+            .map_err(|error| failed(&self.dir, &error))
+    }
+
     pub(crate) fn range(
         &self,
         from: &[u8],

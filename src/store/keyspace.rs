@@ -35,8 +35,6 @@ pub(crate) enum Table {
     Job,
     JobBody,
     Audit,
-    /// Which boots of a device have checks, and how many checks there are.
-    Boots,
     /// MAC to device.
     IndexMac,
     /// Serial and vendor to device.
@@ -55,7 +53,7 @@ pub(crate) enum Table {
 
 impl Table {
     /// Every table.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Meta,
         Self::Config,
         Self::Status,
@@ -74,7 +72,6 @@ impl Table {
         Self::Job,
         Self::JobBody,
         Self::Audit,
-        Self::Boots,
         Self::IndexMac,
         Self::IndexSerial,
         Self::IndexToken,
@@ -105,7 +102,6 @@ impl Table {
             Self::Job => b'j',
             Self::JobBody => b'o',
             Self::Audit => b'u',
-            Self::Boots => b't',
             Self::IndexMac => b'1',
             Self::IndexSerial => b'2',
             Self::IndexToken => b'3',
@@ -137,7 +133,6 @@ impl Table {
             Self::Job => "job",
             Self::JobBody => "job body",
             Self::Audit => "audit",
-            Self::Boots => "boots of a device",
             Self::IndexMac => "index of MACs",
             Self::IndexSerial => "index of serials",
             Self::IndexToken => "index of tokens",

@@ -32,6 +32,7 @@ mod error;
 mod home;
 pub mod keys;
 mod keyspace;
+mod ledger;
 mod query;
 mod query_rest;
 mod restore;

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use super::codec::{self, Stored};
 use super::engine::{Engine, Row, View};
 use super::error::StoreError;
+use super::ledger::{Entry, Ledger, Notes};
+use crate::model::identity::DeviceId;
 
 /// Keys and the values that they will have.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -15,20 +17,39 @@ pub(crate) struct Stage<'a> {
     engine: &'a Engine,
     group: &'a Changes,
     mine: Changes,
+    ledger: &'a Ledger,
+    notes: Notes,
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(engine: &'a Engine, group: &'a Changes) -> Self {
+    pub(crate) fn new(engine: &'a Engine, group: &'a Changes, ledger: &'a Ledger) -> Self {
         Self {
             engine,
             group,
             mine: Changes::new(),
+            ledger,
+            notes: Notes::new(),
         }
     }
 
-    /// The batch's changes, all of them.
-    pub(crate) fn into_changes(self) -> Changes {
-        self.mine
+    /// The batch's changes, all of them, and what it noted of devices.
+    pub(crate) fn into_changes(self) -> (Changes, Notes) {
+        (self.mine, self.notes)
+    }
+
+    /// A device as it stands; an error where there is none.
+    pub(crate) fn entry(&self, id: DeviceId) -> Result<Entry, StoreError> {
+        let noted = self.notes.get(&id).cloned();
+        match noted.unwrap_or_else(|| self.ledger.get(id).cloned()) {
+            Some(entry) => Ok(entry),
+            // Also one that this batch took away: its rows say so.
+            None => Entry::read(self, id),
+        }
+    }
+
+    /// Notes a device as it stands from now on; none where it goes.
+    pub(crate) fn note(&mut self, id: DeviceId, entry: Option<Entry>) {
+        self.notes.insert(id, entry);
     }
 
     /// Sets a row.
@@ -66,6 +87,13 @@ impl View for Stage<'_> {
         match self.mine.get(key).or_else(|| self.group.get(key)) {
             Some(value) => Ok(value.clone()),
             None => self.engine.get(key),
+        }
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        match self.mine.get(key).or_else(|| self.group.get(key)) {
+            Some(value) => Ok(value.is_some()),
+            None => self.engine.has(key),
         }
     }
 

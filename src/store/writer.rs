@@ -13,6 +13,7 @@ use super::configs::{Configs, Reader};
 use super::engine::Engine;
 use super::error::StoreError;
 use super::home::Home;
+use super::ledger::Ledger;
 use super::rows::{Batch, Committed, Durability};
 use super::snapshot::Snapshot;
 use super::stage::{Changes, Stage};
@@ -125,6 +126,7 @@ pub(crate) struct Writer {
     core: Arc<Core>,
     inbox: Receiver<Message>,
     counters: Counters,
+    ledger: Ledger,
     /// When the oldest write that is not durable must be.
     due: Option<Instant>,
     snapshots: Vec<Weak<Snapshot>>,
@@ -141,6 +143,7 @@ impl Writer {
             core,
             inbox,
             counters,
+            ledger: Ledger::default(),
             due: None,
             snapshots: Vec::new(),
         }
@@ -233,11 +236,12 @@ impl Writer {
             }
             let now = batch.durability == Durability::Now;
             let mut counters = self.counters;
-            let mut stage = Stage::new(&self.core.engine, &changes);
+            let mut stage = Stage::new(&self.core.engine, &changes, &self.ledger);
             match apply::batch(batch, &mut stage, &mut counters) {
                 Ok(committed) => {
-                    let mine = stage.into_changes();
+                    let (mine, notes) = stage.into_changes();
                     changes.extend(mine);
+                    self.ledger.take(notes);
                     self.counters = counters;
                     durable |= now;
                     accepted.push((committed, waiting));

@@ -84,6 +84,8 @@ struct Entry {
     reads: BTreeSet<String>,
     /// It and all that it includes.
     files: BTreeSet<String>,
+    /// It does nothing with a secret but write it.
+    only_written: bool,
 }
 
 /// Whether an error names what was not defined. The engine then keeps the values around it with the
@@ -177,7 +179,12 @@ impl Templates {
         let reads = reads::names(environment, &files);
         reads::unknown(family, &reads, &files, sources, vocabulary, problems);
         let reads = reads.into_keys().collect();
-        let entry = Entry { name, reads, files };
+        let entry = Entry {
+            name,
+            reads,
+            only_written: reads::only_written(&files, sources, vocabulary),
+            files,
+        };
         self.entries.insert((artefact.id.clone(), which), entry);
     }
 
@@ -235,8 +242,9 @@ impl Templates {
         which: Which,
         inputs: &Inputs<'_>,
     ) -> Option<Skeleton> {
+        let entry = self.entries.get(&(artefact.id.clone(), which))?;
         let marked = || context::name_of(inputs, skeleton::has_marks).is_some();
-        if !skeleton::fits(artefact.format) || marked() {
+        if !entry.only_written || !skeleton::fits(artefact.format) || marked() {
             return None;
         }
         let mut slots = Slots::default();

@@ -1,9 +1,10 @@
 //! A rendered file with holes where its secrets go: what may be kept between requests, because no
 //! secret is in it (design.md section 3).
 //!
-//! It is rendered with a [`Slot`] in place of each secret. A slot can be written and joined with `~`
-//! and nothing else: whatever else a template does to a secret fails, and its file is then rendered
-//! anew each time. Whoever keeps skeletons compares the first one of each kind with the file itself.
+//! It is rendered with a [`Slot`] in place of each secret, where the templates do nothing with a secret
+//! but write it ([`super::reads::only_written`]): whatever else they do depends on its characters, and
+//! such a file is rendered anew each time. Whoever keeps skeletons compares the first one of each kind
+//! with the file itself besides.
 
 use std::fmt;
 use std::sync::Arc;

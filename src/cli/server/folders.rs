@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rust_embed::RustEmbed;
 
-use crate::catalog::{Catalog, Files, Problem, Severity, load};
+use crate::catalog::{Catalog, Files, Problem, Severity, load, vocabulary};
 use crate::config::{BUILTIN, Config, Folder};
 use crate::net::tls::CertificateFiles;
 use crate::pki::{AnchorProblem, Anchors};
@@ -36,12 +36,36 @@ pub fn profiles(folders: &[Folder]) -> Result<Files, Problem> {
     Ok(files)
 }
 
-/// The catalogue of a configuration; every problem is told, `None` where one is an error.
+/// The catalogue of a configuration; every problem is told, `None` where one is an error. Vendors
+/// that are as they are inside the binary were proven when it was made (`tests/it/manifest.rs`): a
+/// start does not render every template of theirs again.
 pub fn catalogue(config: &Config) -> (Option<Arc<Catalog>>, Vec<Problem>) {
+    match profiles(&config.profiles) {
+        Ok(files) => {
+            let copy = embedded::<Profiles>();
+            Catalog::but(&files, &|vendor| is_copy(&files, &copy, vendor))
+        }
+        Err(problem) => (None, vec![problem]),
+    }
+}
+
+/// The same, and everything in it is proven.
+pub fn proven(config: &Config) -> (Option<Arc<Catalog>>, Vec<Problem>) {
     match profiles(&config.profiles) {
         Ok(files) => Catalog::from_files(&files),
         Err(problem) => (None, vec![problem]),
     }
+}
+
+/// Whether a vendor's files, and the vocabulary, are those of the copy.
+fn is_copy(files: &Files, copy: &BTreeMap<String, Vec<u8>>, vendor: &str) -> bool {
+    let own = |(path, _): &(&String, &Vec<u8>)| {
+        path.as_str() == vocabulary::FILE
+            || path
+                .strip_prefix(vendor)
+                .is_some_and(|rest| rest.starts_with('/'))
+    };
+    files.0.iter().filter(own).eq(copy.iter().filter(own))
 }
 
 /// Files of `certs/` that may be anchors, and what could not be read.
@@ -134,6 +158,22 @@ fn embedded<E: RustEmbed>() -> BTreeMap<String, Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vendor_is_a_copy_until_a_file_of_it_or_the_vocabulary_differs() {
+        fn check(path: &str, expect: bool) {
+            let copy = embedded::<Profiles>();
+            let mut files = Files(copy.clone());
+            assert!(is_copy(&files, &copy, "yealink"));
+            files.0.insert(path.to_owned(), b"x".to_vec());
+            assert_eq!(is_copy(&files, &copy, "yealink"), expect, "{path}");
+        }
+        check("yealink/vendor.toml", false);
+        check("yealink/t4x-t5x/another.j2", false);
+        check("schema.toml", false);
+        check("yealinked/vendor.toml", true);
+        check("_site/blue.toml", true);
+    }
 
     #[test]
     fn the_copy_is_the_repository_and_a_folder_hides_it() {

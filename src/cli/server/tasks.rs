@@ -41,7 +41,7 @@ pub(super) fn people(live: &Arc<Live>, stop: &Stop) -> State {
         lint: Arc::new(move || {
             let config = linted.config();
             let mut problems = folders::missing(&config);
-            problems.extend(folders::catalogue(&config).1);
+            problems.extend(folders::proven(&config).1);
             problems
         }),
     };

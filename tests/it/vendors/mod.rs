@@ -7,6 +7,7 @@ mod arista;
 mod cisco;
 mod conduct;
 mod dhcp;
+mod kept;
 mod mutation;
 mod requests;
 mod scripts;
@@ -193,8 +194,14 @@ impl Case {
         grant: Grant,
         release: bool,
     ) -> Result<String, RenderError> {
+        let inputs = self.inputs(grant, release);
+        let made = self.revision.render(artefact, which, &inputs)?;
+        Ok(String::from_utf8(made.bytes.to_vec()).expect("UTF-8"))
+    }
+
+    fn inputs(&self, grant: Grant, release: bool) -> Inputs<'_> {
         let url = |name: &str| self.written.urls.get(name).cloned();
-        let inputs = Inputs {
+        Inputs {
             grant,
             unit: Unit {
                 mac: self.mac,
@@ -212,9 +219,7 @@ impl Case {
             lines: &self.lines,
             keys: &self.keys,
             release,
-        };
-        let made = self.revision.render(artefact, which, &inputs)?;
-        Ok(String::from_utf8(made.bytes.to_vec()).expect("UTF-8"))
+        }
     }
 
     /// The name that the unit asks an artefact by; none where its name says nothing of this unit.
