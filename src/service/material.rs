@@ -9,9 +9,10 @@ use sha2::{Digest as _, Sha256};
 use super::cases::Case;
 use super::settings::Snapshot;
 use super::skeletons::{Fit, Kept, Kind, Stamp};
+use super::vault::{Vault, line_field};
 use super::{Inner, Trouble};
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs, Unit, Urls};
-use crate::catalog::revision::{RenderError, Rendered, Revision, SecretName, Skeleton};
+use crate::catalog::revision::{RenderError, Rendered, Revision, Skeleton};
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::resolve;
@@ -20,10 +21,10 @@ use crate::hub::Bases;
 use crate::model::access::{Class, Grant};
 use crate::model::device::{Device, Line};
 use crate::model::identity::Digest;
-use crate::model::profile::{Layer, Value};
-use crate::model::secret::{Sealed, Secret};
+use crate::model::profile::Value;
+use crate::model::secret::Secret;
 use crate::model::site::Site;
-use crate::store::{Keys, Owner, Settings};
+use crate::store::{Keys, Settings};
 
 /// A rendered file.
 pub(super) struct Made {
@@ -84,21 +85,24 @@ pub(super) async fn of_unit(
         .and_then(|name| snapshot.settings.sites.get(name));
     if let Some(kept) = inner.skeletons.get(device.id, &kind, &stamp) {
         let urls = urls(&hub.keys, device, site, &bases, plan);
-        if let Some(secrets) = secrets(inner, case, &kept.skeleton, &urls).await?
+        let seals = kept.seals.iter();
+        let secrets: Option<Vec<Secret>> = seals.map(|seal| seal.open(&hub.keys, &urls)).collect();
+        if let Some(secrets) = secrets
             && let Some(rendered) = case.revision.fill(&plan.artefact, &kept.skeleton, &secrets)
         {
             return Ok(Ok(made(&rendered, Some(&tag_key), kept.given.clone())));
         }
     }
+    let vault = Vault::of(inner, device.id).await?;
     let reads = case.revision.reads(&plan.artefact);
     let wanted = |name: &str| reads.is_some_and(|reads| reads.contains(name));
     let mut given = Vec::new();
-    let values = match filled(inner, case, plan.grant, plan.which, &wanted, &mut given).await? {
+    let values = match filled(&vault, case, plan.grant, plan.which, &wanted, &mut given).await? {
         Ok(values) => values,
         Err(why) => return Ok(Err(why)),
     };
     let lines = if plan.grant.credential && wanted("lines") {
-        match lines(inner, device, snapshot, &mut given).await? {
+        match lines(&vault, device, snapshot, &mut given) {
             Ok(lines) => lines,
             Err(why) => return Ok(Err(why)),
         }
@@ -124,38 +128,46 @@ pub(super) async fn of_unit(
         keys: &keys,
         release: plan.release,
     };
-    let rendered = match kept_or_rendered(inner, plan, case, &inputs, kind, stamp, &given) {
+    let (rendered, skeleton) = match rendered(inner, plan, &case.revision, &inputs, &kind) {
         Ok(rendered) => rendered,
         Err(error) => return Ok(Err(Unmade::Render(error))),
     };
+    if let Some(skeleton) = skeleton
+        && let Some(seals) = vault.seals(case, &skeleton).await?
+    {
+        let kept = Kept {
+            skeleton,
+            seals,
+            given: given.clone(),
+        };
+        inner.skeletons.put(device.id, kind, stamp, kept);
+    }
     Ok(Ok(made(&rendered, Some(&tag_key), given)))
 }
 
-/// Renders a unit's file, and keeps its skeleton where files of its kind can be kept.
-fn kept_or_rendered(
+/// Renders a unit's file, with its skeleton where files of its kind can be kept.
+fn rendered(
     inner: &Inner,
     plan: &Plan,
-    case: &Case<'_>,
+    revision: &Revision,
     inputs: &Inputs<'_>,
-    kind: Kind,
-    stamp: Stamp,
-    given: &[String],
-) -> Result<Rendered, RenderError> {
-    let revision = &case.revision;
+    kind: &Kind,
+) -> Result<(Rendered, Option<Skeleton>), RenderError> {
     let whole = || revision.render(&plan.artefact, plan.which, inputs);
-    let fit = inner.skeletons.fit(&kind);
+    let alone = || whole().map(|rendered| (rendered, None));
+    let fit = inner.skeletons.fit(kind);
     if fit == Fit::No {
-        return whole();
+        return alone();
     }
     let Some(skeleton) = revision.skeleton(&plan.artefact, plan.which, inputs) else {
         if fit == Fit::Unknown {
-            inner.skeletons.learn(kind, false);
+            inner.skeletons.learn(kind.clone(), false);
         }
-        return whole();
+        return alone();
     };
     let Some(filled) = revision.fill_from(&plan.artefact, &skeleton, inputs) else {
         // One unit's secret is the reason: nothing is learned about the others.
-        return whole();
+        return alone();
     };
     if fit == Fit::Unknown {
         let rendered = whole()?;
@@ -168,50 +180,10 @@ fn kept_or_rendered(
         }
         inner.skeletons.learn(kind.clone(), same);
         if !same {
-            return Ok(rendered);
+            return Ok((rendered, None));
         }
     }
-    let kept = Kept {
-        skeleton,
-        given: given.to_vec(),
-    };
-    inner.skeletons.put(case.device.id, kind, stamp, kept);
-    Ok(filled)
-}
-
-/// The secrets of a skeleton's holes, opened. `None` where one is not there any more.
-async fn secrets(
-    inner: &Inner,
-    case: &Case<'_>,
-    skeleton: &Skeleton,
-    urls: &Urls,
-) -> Result<Option<Vec<Secret>>, Trouble> {
-    let hub = &inner.hub;
-    let device = Owner::Device(case.device.id);
-    // All of the device's own at once: a file with lines needs most of them.
-    let own: BTreeMap<String, Sealed> = hub.store.secrets(&device).await?.into_iter().collect();
-    let of_device = |field: &str| {
-        let sealed = own.get(field)?;
-        hub.keys.open(sealed, &device.aad(field)).ok()
-    };
-    let mut found = Vec::new();
-    for name in skeleton.secrets() {
-        let secret = match name {
-            SecretName::Value(name) => match case.values.get(name) {
-                Some(value) if value.resolved.layer == Layer::Device => of_device(name),
-                Some(value) => opened(inner, &owner(case.device, value), name).await?,
-                None => None,
-            },
-            SecretName::Line(n) => of_device(&line_field(*n)),
-            SecretName::Token => urls.token.clone(),
-            SecretName::Report => urls.report.clone(),
-        };
-        match secret {
-            Some(secret) => found.push(secret),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(found))
+    Ok((filled, Some(skeleton)))
 }
 
 /// A file that holds nothing of any listed unit.
@@ -289,7 +261,7 @@ fn made(rendered: &Rendered, key: Option<&Secret>, given: Vec<String>) -> Made {
 
 /// The unit's values with its secrets opened: those that the artefact reads and the grant allows.
 async fn filled(
-    inner: &Inner,
+    vault: &Vault<'_>,
     case: &Case<'_>,
     grant: Grant,
     which: Which,
@@ -310,7 +282,7 @@ async fn filled(
             continue;
         }
         let value = match &found.resolved.value {
-            Value::Secret => match opened(inner, &owner(case.device, found), name).await? {
+            Value::Secret => match vault.value(name, found).await? {
                 Some(secret) => {
                     given.push(name.clone());
                     Filled::Secret(secret)
@@ -328,53 +300,26 @@ async fn filled(
     Ok(Ok(values))
 }
 
-/// Who holds a resolved secret.
-fn owner(device: &Device, found: &resolve::Found) -> Owner {
-    match found.resolved.layer {
-        Layer::Device => Owner::Device(device.id),
-        layer @ (Layer::Global
-        | Layer::Tenant
-        | Layer::Site
-        | Layer::Group
-        | Layer::User
-        | Layer::Schema
-        | Layer::Profile
-        | Layer::Model) => Owner::Scope(layer, found.scope.clone()),
-    }
-}
-
-/// Where a line's password is kept.
-fn line_field(n: u16) -> String {
-    format!("line.{n}.password")
-}
-
-async fn opened(inner: &Inner, owner: &Owner, field: &str) -> Result<Option<Secret>, Trouble> {
-    let Some(sealed) = inner.hub.store.secret(owner, field).await? else {
-        return Ok(None);
-    };
-    Ok(inner.hub.keys.open(&sealed, &owner.aad(field)).ok())
-}
-
-async fn lines(
-    inner: &Inner,
+fn lines(
+    vault: &Vault<'_>,
     device: &Device,
     snapshot: &Snapshot,
     given: &mut Vec<String>,
-) -> Result<Result<Vec<AccountLine>, Unmade>, Trouble> {
+) -> Result<Vec<AccountLine>, Unmade> {
     let mut all = Vec::new();
     for line in &device.config.lines {
         let mut password = None;
         if line.has_password {
             let field = line_field(line.n);
-            password = opened(inner, &Owner::Device(device.id), &field).await?;
+            password = vault.line(line.n);
             if password.is_none() {
-                return Ok(Err(Unmade::Sealed(field)));
+                return Err(Unmade::Sealed(field));
             }
             given.push(field);
         }
         all.push(account(line, password, &snapshot.settings));
     }
-    Ok(Ok(all))
+    Ok(all)
 }
 
 /// A line with its call server: the one that it names, else its own registrar.

@@ -15,6 +15,7 @@ mod revisions;
 mod settings;
 mod skeletons;
 mod tickets;
+mod vault;
 
 use std::net::IpAddr;
 use std::sync::Arc;

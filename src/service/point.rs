@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::record::Raised;
 use super::tickets::{Open, Tickets, Told};
 use super::{DEFAULT_PROFILE, Service, TRIES, Trouble};
 use crate::answer::{Asked, Delivery, Pointed, Ticket};
@@ -96,9 +97,9 @@ impl Service {
         let inner = &self.0;
         let mut writes = Vec::new();
         let mut news = Vec::new();
-        self.alerts(&verdict.alerts, now, &mut writes, &mut news);
+        let raised = self.alerts(&verdict.alerts, now, &mut writes, &mut news);
         let (Some(device), Some(change)) = (who.device, &verdict.unit) else {
-            self.try_write(writes, news).await?;
+            self.try_write(writes, news, &raised, now).await?;
             return Ok(Tickets::NOBODY);
         };
         let last = device.status_now().boots.last().map(|boot| boot.id);
@@ -115,7 +116,7 @@ impl Service {
             news.push(News::Check(Arc::new(check)));
             news.push(News::Device(change.id));
         }
-        self.try_write(writes, news).await?;
+        self.try_write(writes, news, &raised, now).await?;
         let arrival = point::arrival(facts);
         inner
             .arrivals
@@ -138,14 +139,23 @@ impl Service {
     }
 
     /// What cannot be written keeps nobody from being told where to ask.
-    async fn try_write(&self, writes: Vec<Write>, news: Vec<News>) -> Result<(), Trouble> {
+    async fn try_write(
+        &self,
+        writes: Vec<Write>,
+        news: Vec<News>,
+        raised: &[Raised],
+        now: Timestamp,
+    ) -> Result<(), Trouble> {
         match self.write(writes, false, news).await {
             Err(Trouble::Store(error)) => {
                 tracing::error!(%error, "a contact is not recorded");
                 Ok(())
             }
             Err(Trouble::Again) => Err(Trouble::Again),
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.0.alarms.settle(raised, now);
+                Ok(())
+            }
         }
     }
 

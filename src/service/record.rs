@@ -35,25 +35,39 @@ const MOST: usize = 4096;
 #[derive(Default)]
 pub(super) struct Alarms(Mutex<BTreeMap<(AlertKind, DeviceId), (Timestamp, u64)>>);
 
+/// An alert, and whether it was put into the batch that is to be written.
+pub(super) type Raised = ((AlertKind, DeviceId), bool);
+
 impl Alarms {
     /// How many to write now; none where one was written a moment ago.
     pub(super) fn due(&self, kind: AlertKind, device: DeviceId, now: Timestamp) -> Option<u64> {
+        let count = self.count((kind, device), now);
+        self.settle(&[((kind, device), count.is_some())], now);
+        count
+    }
+
+    /// The same, and it stays due until it is settled.
+    fn count(&self, what: (AlertKind, DeviceId), now: Timestamp) -> Option<u64> {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match rows.get(&what) {
+            Some((at, _)) if now.duration_since(*at).abs() < PACE => None,
+            Some((_, waiting)) => Some(waiting.saturating_add(1)),
+            None => Some(1),
+        }
+    }
+
+    /// The batch is in the store: what was in it starts a pace, and the others wait.
+    pub(super) fn settle(&self, raised: &[Raised], now: Timestamp) {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if rows.len() >= MOST {
             rows.retain(|_, (at, _)| now.duration_since(*at) < PACE);
         }
-        match rows.get_mut(&(kind, device)) {
-            Some((at, waiting)) if now.duration_since(*at).abs() < PACE => {
+        for (what, written) in raised {
+            let (at, waiting) = rows.entry(*what).or_insert((now, 0));
+            if *written {
+                (*at, *waiting) = (now, 0);
+            } else {
                 *waiting = waiting.saturating_add(1);
-                None
-            }
-            Some((at, waiting)) => {
-                *at = now;
-                Some(std::mem::take(waiting).saturating_add(1))
-            }
-            None => {
-                rows.insert((kind, device), (now, 0));
-                Some(1)
             }
         }
     }
@@ -110,12 +124,13 @@ impl Service {
         let inner = &self.0;
         let mut writes = Vec::new();
         let mut news = Vec::new();
-        self.alerts(&verdict.alerts, now, &mut writes, &mut news);
+        let raised = self.alerts(&verdict.alerts, now, &mut writes, &mut news);
         if verdict.sighting {
             self.sight(facts, claims, known, verdict, now);
         }
         let Some(change) = &verdict.unit else {
             self.write(writes, false, news).await?;
+            inner.alarms.settle(&raised, now);
             return Ok(Tickets::NOBODY);
         };
         let credential = made.is_some_and(|(plan, _)| plan.credential);
@@ -159,6 +174,7 @@ impl Service {
             news.push(News::Device(change.id));
         }
         self.write(writes, change.before_answer, news).await?;
+        inner.alarms.settle(&raised, now);
         let Some((plan, made)) = made else {
             return Ok(Tickets::NOBODY);
         };
@@ -297,15 +313,21 @@ impl Service {
         Ok(())
     }
 
+    /// Adds what alerts are due. They are settled when the batch is written, and not before: a batch
+    /// that another request's overtakes is made again.
     pub(super) fn alerts(
         &self,
         drafts: &[AlertDraft],
         now: Timestamp,
         writes: &mut Vec<Write>,
         news: &mut Vec<News>,
-    ) {
+    ) -> Vec<Raised> {
+        let mut raised = Vec::new();
         for draft in drafts {
-            if let Some(count) = self.0.alarms.due(draft.kind, draft.device, now) {
+            let what = (draft.kind, draft.device);
+            let count = self.0.alarms.count(what, now);
+            raised.push((what, count.is_some()));
+            if let Some(count) = count {
                 let alert = Alert {
                     kind: draft.kind,
                     device: draft.device,
@@ -319,6 +341,7 @@ impl Service {
                 news.push(News::Alert(Arc::new(alert)));
             }
         }
+        raised
     }
 
     pub(super) fn sight(

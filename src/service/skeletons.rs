@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cases::Case;
 use super::settings::Snapshot;
+use super::vault::Seal;
 use crate::catalog::revision::{Skeleton, Which};
 use crate::engine::verdict::Plan;
 use crate::hub::Bases;
@@ -73,9 +74,11 @@ impl Stamp {
     }
 }
 
-/// A skeleton, and the names of the secrets that its unit is given with it.
+/// A skeleton, what goes into its holes, and the names of the secrets that its unit is given with it.
+/// A secret never changes without its device's row or the settings, so the stamp holds for it too.
 pub(super) struct Kept {
     pub(super) skeleton: Skeleton,
+    pub(super) seals: Vec<Seal>,
     pub(super) given: Vec<String>,
 }
 
@@ -140,7 +143,8 @@ impl Skeletons {
 
     /// Keeps a skeleton, and lets the oldest go for it.
     pub(super) fn put(&self, device: DeviceId, kind: Kind, stamp: Stamp, kept: Kept) {
-        let size = kept.skeleton.size() + ROW;
+        let seals: usize = kept.seals.iter().map(Seal::size).sum();
+        let size = kept.skeleton.size() + seals + ROW;
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = &mut *guard;
         rows.turn = rows.turn.wrapping_add(1);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,8 +111,17 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        // The call server has children, and they are nobody's once it is gone.
+        let listed = Command::new("ip")
+            .args(["netns", "pids", &self.host])
+            .output();
+        let listed = listed.map(|output| output.stdout).unwrap_or_default();
+        let pids = String::from_utf8_lossy(&listed).into_owned();
+        let pids = pids.split_whitespace().filter_map(|id| id.parse().ok());
+        for pid in pids.filter_map(Pid::from_raw) {
+            let _gone = kill_process(pid, Signal::KILL);
+        }
         if let Some(mut child) = self.call_server.take() {
-            drop(child.kill());
             drop(child.wait());
         }
         for space in [&self.host, &self.unit] {
