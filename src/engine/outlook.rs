@@ -148,7 +148,10 @@ impl Block {
         let units: Vec<String> = names.iter().map(|name| word(name)).collect();
         let units = units.join(" ");
         match self {
-            Self::NotServed { .. } | Self::NoHttpBase { .. } => String::new(),
+            // Where one address is many units no command takes that protection off.
+            Self::NotServed { .. }
+            | Self::NoHttpBase { .. }
+            | Self::NeedsCorroboration { nat: true, .. } => String::new(),
             Self::Lifecycle { .. } => format!("dialtone device resume {units}"),
             Self::NoHttpsBase { site: Some(site) } => format!(
                 "dialtone site set {} --public-url https://NAME/",
@@ -168,11 +171,6 @@ impl Block {
             Self::NeedsWaiver { site: None, .. } | Self::NeedsCorroboration { site: None, .. } => {
                 format!("dialtone device move {units} --to SITE")
             }
-            Self::NeedsCorroboration {
-                site: Some(site),
-                nat: true,
-                ..
-            } => format!("dialtone site set {} --nat false", word(site)),
             Self::NeedsCorroboration {
                 site: Some(site),
                 prefixes,

@@ -60,7 +60,12 @@ impl Unit {
         };
         for (name, value) in settings {
             if !before.contains_key(&name) {
-                story.changed.push(name.clone());
+                // A line of a configuration holds its value: its first word names it.
+                let named = match value.is_empty() {
+                    true => name.split_whitespace().next().unwrap_or(&name),
+                    false => &name,
+                };
+                story.changed.push(named.to_owned());
             }
             self.flash.settings.insert(name, value);
         }

@@ -135,7 +135,7 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
     check(
         desk(),
         |case| case.site.as_mut().unwrap().nat = true,
-        Some(("needs-corroboration", "dialtone site set hq --nat false")),
+        Some(("needs-corroboration", "")),
     );
     check(
         desk(),
