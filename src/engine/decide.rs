@@ -396,7 +396,8 @@ impl<'a> Listed<'a> {
         if holds(artefact, which, granted) && self.proven.level == Assurance::L1 && counted {
             let now = self.world.now;
             let boot = boot::current(&self.status, now).unwrap_or(self.world.fresh_boot);
-            match count(&mut self.status.window, boot, &artefact.id, now) {
+            let (window, boots) = (&mut self.status.window, &self.status.boots);
+            match count(window, boots, boot, &artefact.id, now) {
                 Pace::Fine => {}
                 Pace::Loop => self.status.activation.flag(Flag::RebootLoop, true),
                 Pace::Spent => {

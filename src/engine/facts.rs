@@ -97,6 +97,8 @@ pub struct DhcpFacts {
     pub port: Option<RelayPort>,
     /// Somebody else's server answers: we only look on.
     pub observed: bool,
+    /// Its relay says where it is and speaks from elsewhere, as anybody can: no boot begins with it.
+    pub unplaced: bool,
 }
 
 impl DhcpFacts {
@@ -106,6 +108,9 @@ impl DhcpFacts {
         const ADDRESS: u8 = 50;
         const SERVER: u8 = 54;
         let has = |code: u8| self.options.contains_key(&code);
+        if self.unplaced {
+            return false;
+        }
         match self.message.as_str() {
             "discover" => true,
             "request" => self.ciaddr.is_none() && has(ADDRESS) && !has(SERVER),

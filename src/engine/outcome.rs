@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::grant::ceiling;
 use super::verdict::Which;
+use super::window;
 use crate::catalog::manifest::{ArtefactScope, Family, ProofWay};
 use crate::model::access::Class;
 use crate::model::activation::{Outcome, Proof, State, Step};
@@ -85,11 +86,12 @@ pub fn delivered(
     true
 }
 
-/// The artefacts of this boot that arrived whole.
+/// The artefacts of this boot's serving that arrived whole.
 fn whole_of(status: &mut Status, boot: BootId) -> &mut Vec<String> {
+    let goes_on = window::goes_on(&status.window, &status.boots, boot);
     let current = status.window.current.take();
     let current = current
-        .filter(|serving| serving.boot == boot)
+        .filter(|serving| serving.boot == boot || goes_on)
         .unwrap_or_else(|| Serving {
             boot,
             files: Vec::new(),

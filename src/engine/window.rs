@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::known::Needs;
-use crate::model::device::{Device, Status};
+use crate::model::device::{Boot, Device, Status};
 use crate::model::enrolment::{Place, Serving, Window};
 use crate::model::identity::{Assurance, BootId};
 
@@ -13,6 +13,10 @@ use crate::model::identity::{Assurance, BootId};
 pub const OPEN_FOR: SignedDuration = SignedDuration::from_hours(72);
 const TWO_HOURS: SignedDuration = SignedDuration::from_hours(2);
 const ONE_HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// A boot that begins so soon after a serving goes on with it.
+const SAME: SignedDuration = SignedDuration::from_secs(120);
+/// So often one file is given in a serving that goes on; then the unit did restart.
+const TWICE: u8 = 2;
 
 /// Whether a unit's window admits a request now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,12 +112,19 @@ pub enum Pace {
 
 /// Counts a credential file against the window: a serving is one boot's credential files, each at
 /// most three times; 8 servings in 2 hours, then one an hour.
-pub fn count(window: &mut Window, boot: BootId, artefact: &str, now: Timestamp) -> Pace {
-    if let Some(serving) = window
-        .current
-        .as_mut()
-        .filter(|serving| serving.boot == boot)
-    {
+pub fn count(
+    window: &mut Window,
+    boots: &[Boot],
+    boot: BootId,
+    artefact: &str,
+    now: Timestamp,
+) -> Pace {
+    let goes_on = goes_on(window, boots, boot);
+    let fits = |serving: &Serving| {
+        let given = serving.files.iter().find(|(id, _)| id == artefact);
+        serving.boot == boot || goes_on && given.is_none_or(|(_, begun)| *begun < TWICE)
+    };
+    if let Some(serving) = window.current.as_mut().filter(|serving| fits(serving)) {
         return match serving.files.iter_mut().find(|(id, _)| id == artefact) {
             Some((_, begun)) if *begun >= Serving::PER_FILE => Pace::Spent,
             Some((_, begun)) => {
@@ -149,15 +160,29 @@ pub fn count(window: &mut Window, boot: BootId, artefact: &str, now: Timestamp) 
     if full { Pace::Loop } else { Pace::Fine }
 }
 
+/// Whether a boot is part of the serving that is under way although another boot began that.
+/// Anybody can begin a unit's boot with a packet in its name: the files that it asks for meanwhile
+/// are no servings of their own.
+pub fn goes_on(window: &Window, boots: &[Boot], boot: BootId) -> bool {
+    let began = boots
+        .iter()
+        .rfind(|one| one.id == boot)
+        .map(|one| one.began);
+    match (window.recent.last(), began) {
+        (Some(since), Some(began)) => {
+            *since <= began && began.duration_since(*since) <= SAME && window.current.is_some()
+        }
+        (None, _) | (_, None) => false,
+    }
+}
+
 /// Takes back what [`count`] counted for a file that nobody took: a forged request uses nothing up.
 /// The place that the window was bound to stays, because a first block may have been sent there.
 /// Says whether anything changed.
-pub fn uncount(window: &mut Window, boot: BootId, artefact: &str) -> bool {
-    let Some(serving) = window
-        .current
-        .as_mut()
-        .filter(|serving| serving.boot == boot)
-    else {
+pub fn uncount(window: &mut Window, boots: &[Boot], boot: BootId, artefact: &str) -> bool {
+    let goes_on = goes_on(window, boots, boot);
+    let its = |serving: &&mut Serving| serving.boot == boot || goes_on;
+    let Some(serving) = window.current.as_mut().filter(its) else {
         return false;
     };
     let Some((_, begun)) = serving.files.iter_mut().find(|(id, _)| id == artefact) else {
@@ -184,18 +209,21 @@ mod tests {
         let fresh = window.clone();
         let own = "device-config";
         for _ in 0..20 {
-            assert_eq!(count(&mut window, BootId(1), own, now), Pace::Fine);
-            assert!(uncount(&mut window, BootId(1), own));
+            assert_eq!(count(&mut window, &[], BootId(1), own, now), Pace::Fine);
+            assert!(uncount(&mut window, &[], BootId(1), own));
         }
         assert_eq!(window, fresh);
-        count(&mut window, BootId(1), own, now);
-        count(&mut window, BootId(1), own, now);
-        assert!(uncount(&mut window, BootId(1), own));
+        count(&mut window, &[], BootId(1), own, now);
+        count(&mut window, &[], BootId(1), own, now);
+        assert!(uncount(&mut window, &[], BootId(1), own));
         assert_eq!((window.servings, window.recent.len()), (1, 1));
-        assert!(!uncount(&mut window, BootId(2), own));
-        assert!(!uncount(&mut window, BootId(1), "another"));
-        count(&mut window, BootId(2), own, now);
-        assert!(!uncount(&mut window, BootId(1), own), "its boot is over");
+        assert!(!uncount(&mut window, &[], BootId(2), own));
+        assert!(!uncount(&mut window, &[], BootId(1), "another"));
+        count(&mut window, &[], BootId(2), own, now);
+        assert!(
+            !uncount(&mut window, &[], BootId(1), own),
+            "its boot is over"
+        );
         assert_eq!(window.servings, 2);
     }
 
@@ -224,34 +252,67 @@ mod tests {
         for boot in 0..8 {
             for _ in 0..3 {
                 assert_eq!(
-                    count(&mut window, BootId(boot), "device-config", now),
+                    count(&mut window, &[], BootId(boot), "device-config", now),
                     Pace::Fine
                 );
             }
             assert_eq!(
-                count(&mut window, BootId(boot), "device-config", now),
+                count(&mut window, &[], BootId(boot), "device-config", now),
                 Pace::Spent
             );
             assert_eq!(
-                count(&mut window, BootId(boot), "common-config", now),
+                count(&mut window, &[], BootId(boot), "common-config", now),
                 Pace::Fine
             );
             now += SignedDuration::from_mins(1);
         }
         assert_eq!(window.servings, 8);
         assert_eq!(
-            count(&mut window, BootId(8), "device-config", now),
+            count(&mut window, &[], BootId(8), "device-config", now),
             Pace::Spent
         );
         now += SignedDuration::from_mins(61);
         assert_eq!(
-            count(&mut window, BootId(8), "device-config", now),
+            count(&mut window, &[], BootId(8), "device-config", now),
             Pace::Loop
         );
         assert_eq!(
-            count(&mut window, BootId(9), "device-config", now),
+            count(&mut window, &[], BootId(9), "device-config", now),
             Pace::Spent
         );
         assert_eq!(window.servings, 9);
+    }
+
+    /// A DISCOVER in the unit's name between its files begins a boot, and spends nothing.
+    #[test]
+    fn boots_within_a_serving_are_no_servings() {
+        let at = |second: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        let boots: Vec<Boot> = (0..40)
+            .map(|n| Boot {
+                id: BootId(n),
+                began: at(i64::try_from(n).unwrap() * 10),
+                last: at(i64::try_from(n).unwrap() * 10),
+                asked: Vec::new(),
+                refused: Vec::new(),
+            })
+            .collect();
+        let mut window = Window::default();
+        for n in 0..12 {
+            let second = i64::try_from(n).unwrap() * 10;
+            let file = format!("file-{n}");
+            let pace = count(&mut window, &boots, BootId(n), &file, at(second));
+            assert_eq!(pace, Pace::Fine);
+        }
+        assert_eq!((window.servings, window.recent.len()), (1, 1));
+        assert!(uncount(&mut window, &boots, BootId(11), "file-11"));
+        assert_eq!(window.servings, 1);
+        // It restarts within the time: its file a second time is the same serving, a third is not.
+        count(&mut window, &boots, BootId(11), "file-0", at(110));
+        assert_eq!(window.servings, 1);
+        count(&mut window, &boots, BootId(12), "file-0", at(119));
+        assert_eq!(window.servings, 2);
+        // Later boots are servings of their own.
+        count(&mut window, &boots, BootId(39), "file-1", at(390));
+        assert_eq!(window.servings, 3);
     }
 }

@@ -36,7 +36,6 @@ impl Inner {
             serials: claims.serial.iter().cloned().collect(),
             token: claims.token,
             report: claims.report,
-            certificate: None,
             source: facts.source,
         };
         if let Some(conflict) = &claims.conflict {

@@ -249,7 +249,8 @@ impl Service {
         let mut moved =
             whole && outcome::delivered(&device, &mut status, &transfer.family, sent, false, now);
         if how == Delivery::Unanswered && transfer.counted && status.generation == sent.generation {
-            moved = window::uncount(&mut status.window, sent.boot, &sent.artefact);
+            let (window, boots) = (&mut status.window, &status.boots);
+            moved = window::uncount(window, boots, sent.boot, &sent.artefact);
         }
         let check = Check {
             seq: 0,

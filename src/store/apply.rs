@@ -65,7 +65,7 @@ fn one(write: Write, stage: &mut Stage<'_>, counters: &mut Counters) -> Result<u
         Write::PutAlert(alert) => rest::put_alert(stage, alert)?,
         Write::RemoveAlert { kind, device } => stage.remove(keyspace::alert_key(device, kind)),
         Write::PutLease(lease) => rest::put_lease(stage, &lease)?,
-        Write::RemoveLease(ip) => rest::remove_lease(stage, ip)?,
+        Write::RemoveLease(ip, source) => rest::remove_lease(stage, ip, Some(source))?,
         Write::PutScope(scope) => {
             counters.settings += 1;
             return rest::put_scope(stage, scope);

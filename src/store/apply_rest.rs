@@ -13,7 +13,7 @@ use crate::model::activation::Check;
 use crate::model::device::Boot;
 use crate::model::event::Alert;
 use crate::model::identity::{BootId, DeviceId, Digest};
-use crate::model::lease::Lease;
+use crate::model::lease::{Lease, LeaseSource};
 use crate::model::profile::{Layer, Scope};
 use crate::model::site::Site;
 
@@ -104,15 +104,21 @@ pub(crate) fn put_alert(stage: &mut Stage<'_>, alert: Alert) -> Result<(), Store
 
 /// One row for an address; the index follows it to another MAC.
 pub(crate) fn put_lease(stage: &mut Stage<'_>, lease: &Lease) -> Result<(), StoreError> {
-    remove_lease(stage, lease.ip)?;
+    remove_lease(stage, lease.ip, None)?;
     stage.put(keyspace::lease_index_key(lease.mac, lease.ip), Vec::new());
     stage.store(keyspace::lease_key(lease.ip), lease)
 }
 
-/// Does nothing where there is none.
-pub(crate) fn remove_lease(stage: &mut Stage<'_>, ip: IpAddr) -> Result<(), StoreError> {
+/// Does nothing where there is none, or only one of another source.
+pub(crate) fn remove_lease(
+    stage: &mut Stage<'_>,
+    ip: IpAddr,
+    source: Option<LeaseSource>,
+) -> Result<(), StoreError> {
     let key = keyspace::lease_key(ip);
-    if let Some(old) = stage.load::<Lease>(&key)? {
+    if let Some(old) = stage.load::<Lease>(&key)?
+        && source.is_none_or(|source| source == old.source)
+    {
         stage.remove(keyspace::lease_index_key(old.mac, ip));
         stage.remove(key);
     }

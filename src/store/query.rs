@@ -14,7 +14,6 @@ use super::keyspace::{self, Key, Parts, Table};
 use super::rows::{Filter, KnownAsk, KnownRows, Owner, TokenKind};
 use crate::model::device::{Config, Device, Status};
 use crate::model::identity::{DeviceId, Digest, Mac, Serial};
-use crate::model::lease::Lease;
 use crate::model::secret::Sealed;
 
 /// Rows that are read between two chances for other tasks.
@@ -27,7 +26,6 @@ impl Store {
         let mut rows = KnownRows::default();
         for mac in &ask.macs {
             rows.by_mac.extend(by_mac(view, *mac)?);
-            rows.leases_of.extend(leases_of(view, *mac)?);
         }
         for serial in &ask.serials {
             rows.by_serial.extend(by_serial(view, serial)?);
@@ -37,9 +35,6 @@ impl Store {
         }
         if let Some(digest) = ask.report {
             rows.by_report = by_token(view, digest, TokenKind::Report)?;
-        }
-        if let Some(fingerprint) = ask.certificate {
-            rows.by_certificate = by_pin(view, fingerprint)?;
         }
         if let Some(source) = ask.source {
             rows.lease = view.load(&keyspace::lease_key(source))?;
@@ -233,27 +228,9 @@ fn by_token(
     }
 }
 
-fn by_pin(view: &impl View, fingerprint: Digest) -> Result<Option<Device>, StoreError> {
-    indexed(view, &keyspace::pin_key(fingerprint))
-}
-
 fn indexed(view: &impl View, key: &[u8]) -> Result<Option<Device>, StoreError> {
     match view.get(key)?.as_deref().and_then(keyspace::leading_device) {
         Some(id) => device(view, id),
         None => Ok(None),
     }
-}
-
-fn leases_of(view: &impl View, mac: Mac) -> Result<Vec<Lease>, StoreError> {
-    let (from, to) = Key::of(Table::IndexLease).raw(&mac.octets()).range();
-    let mut found = Vec::new();
-    for (key, _) in view.range(&from, &to, usize::MAX)? {
-        let mut row = Key::of(Table::Lease);
-        if let Some(address) = key.get(from.len()..) {
-            row = row.raw(address);
-        }
-        let lease: Option<Lease> = view.load(&row.done())?;
-        found.extend(lease.filter(|lease| lease.mac == mac));
-    }
-    Ok(found)
 }

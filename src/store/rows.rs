@@ -10,7 +10,7 @@ use crate::model::activation::{Check, State};
 use crate::model::device::{Config, Device, Status};
 use crate::model::event::{Alert, AlertKind};
 use crate::model::identity::{DeviceId, Digest, Mac, Serial};
-use crate::model::lease::Lease;
+use crate::model::lease::{Lease, LeaseSource};
 use crate::model::profile::{Layer, Scope};
 use crate::model::secret::Sealed;
 use crate::model::site::{Pbx, Site, Waiver};
@@ -24,8 +24,6 @@ pub struct KnownAsk {
     pub token: Option<Digest>,
     /// SHA-256 of a report secret.
     pub report: Option<Digest>,
-    /// Fingerprint of the certificate that the peer showed.
-    pub certificate: Option<Digest>,
     pub source: Option<IpAddr>,
 }
 
@@ -38,12 +36,8 @@ pub struct KnownRows {
     /// With the generation that the token was made in.
     pub by_token: Option<(Device, u32)>,
     pub by_report: Option<(Device, u32)>,
-    /// The device that this certificate is pinned to.
-    pub by_certificate: Option<Device>,
     /// The lease of the source address.
     pub lease: Option<Lease>,
-    /// Leases of the MACs.
-    pub leases_of: Vec<Lease>,
 }
 
 /// Which devices are wanted: all that is set must hold.
@@ -311,7 +305,8 @@ pub enum Write {
         device: DeviceId,
     },
     PutLease(Lease),
-    RemoveLease(IpAddr),
+    /// Where the row is of this source.
+    RemoveLease(IpAddr, LeaseSource),
     /// `version` is the one that was read, 0 for a new row.
     PutScope(Scope),
     /// With its secrets.

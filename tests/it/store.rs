@@ -6,6 +6,7 @@ use dialtone::model::activation::State;
 use dialtone::model::device::Status;
 use dialtone::model::event::{Alert, AlertKind};
 use dialtone::model::identity::{DeviceId, Serial};
+use dialtone::model::lease::LeaseSource;
 use dialtone::model::profile::{Layer, Scope, Variables};
 use dialtone::store::{
     Batch, CheckFilter, Expect, Filter, Job, KnownAsk, KnownRows, Options, Owner, Store,
@@ -142,7 +143,6 @@ fn unique_values_are_one_devices() {
             macs: vec![mac(1)],
             token: Some(digest(7)),
             report: Some(digest(7)),
-            certificate: Some(digest(9)),
             ..KnownAsk::default()
         };
         let known = store.known(&ask).await.unwrap();
@@ -152,7 +152,6 @@ fn unique_values_are_one_devices() {
             Some((DeviceId(2), 1))
         );
         assert_eq!(known.by_report, None, "a unit token opens no report");
-        assert_eq!(known.by_certificate.unwrap().id, DeviceId(2));
         is_clean(&store).await;
     });
 }
@@ -423,16 +422,20 @@ fn alerts_add_up_jobs_are_capped_leases_move() {
         commit(&store, vec![Write::PutLease(lease("192.0.2.7", 2))])
             .await
             .unwrap();
-        let ask = |n| KnownAsk {
-            macs: vec![mac(n)],
+        let at = "192.0.2.7".parse().unwrap();
+        let ask = KnownAsk {
+            macs: vec![mac(2)],
+            source: Some(at),
             ..KnownAsk::default()
         };
-        assert_eq!(store.known(&ask(1)).await.unwrap().leases_of, []);
-        let moved = store.known(&ask(2)).await.unwrap().leases_of;
-        assert_eq!(moved, [lease("192.0.2.7", 2)]);
-        let remove = Write::RemoveLease("192.0.2.7".parse().unwrap());
-        commit(&store, vec![remove]).await.unwrap();
-        assert_eq!(store.known(&ask(2)).await.unwrap(), KnownRows::default());
+        let holder = async || store.known(&ask).await.unwrap().lease;
+        assert_eq!(holder().await, Some(lease("192.0.2.7", 2)));
+        // Whoever ends a lease ends one of its own kind.
+        let remove = |source| vec![Write::RemoveLease(at, source)];
+        commit(&store, remove(LeaseSource::Observed)).await.unwrap();
+        assert_eq!(holder().await, Some(lease("192.0.2.7", 2)));
+        commit(&store, remove(LeaseSource::Own)).await.unwrap();
+        assert_eq!(store.known(&ask).await.unwrap(), KnownRows::default());
         is_clean(&store).await;
     });
 }

@@ -412,7 +412,6 @@ pub(crate) async fn told(store: &Store) -> String {
         serials: vec![Serial::parse("SN-1").unwrap()],
         token: Some(digest(11)),
         report: Some(digest(12)),
-        certificate: Some(digest(9)),
         source: Some("192.0.2.7".parse().unwrap()),
     };
     let owners = [

@@ -61,7 +61,7 @@ impl Board {
             ip: decision.ip,
             relay: ask.giaddr,
             port: ask.port.clone(),
-            listed: ask.listed,
+            listed: ask.listed(),
             recognised: ask.recognised,
         };
         self.turn += 1;

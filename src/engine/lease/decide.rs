@@ -7,18 +7,19 @@ use jiff::Timestamp;
 
 use super::table::{Held, State};
 use super::{
-    Answer, Ask, CONFLICT, Decision, Grant, LeaseWrite, Leases, OF_ONE_MAC, OFFER_LISTED,
-    OFFER_STRANGER, STRANGERS_OF_PORT, Why, end, kept_for_listed, network, offers_to_strangers,
+    Answer, Ask, CONFLICT, Decision, Grant, LONGEST_CLIENT, LeaseWrite, Leases, OF_ONE_MAC,
+    OFFER_LISTED, OFFER_STRANGER, STRANGERS_OF_PORT, Why, end, kept_for_listed, network,
+    offers_to_strangers,
 };
 use crate::model::dhcp::{Dhcp, Kind, Mode, Serve, Subnet};
-use crate::model::lease::RelayPort;
+use crate::model::lease::{LeaseSource, RelayPort};
 
 /// Whether the configuration gives this client anything.
 pub(super) fn serves(plan: &Dhcp, ask: &Ask) -> bool {
     match plan.serve {
         Serve::All => true,
-        Serve::Known => ask.listed,
-        Serve::KnownAndRecognised => ask.listed || ask.recognised,
+        Serve::Known => ask.listed(),
+        Serve::KnownAndRecognised => ask.listed() || ask.recognised,
     }
 }
 
@@ -27,6 +28,9 @@ impl Leases {
     pub fn decide(&mut self, ask: &Ask, now: Timestamp) -> Decision {
         if ask.kind != Kind::Inform && self.plan.mode != Mode::Server {
             return Decision::silent(Why::Mode, None);
+        }
+        if ask.client.len() > LONGEST_CLIENT {
+            return Decision::silent(Why::LongClient, None);
         }
         match ask.kind {
             Kind::Release => return self.release(ask, now),
@@ -55,18 +59,19 @@ impl Leases {
             Ok(chosen) => chosen,
             Err(why) => return Decision::silent(why, None),
         };
-        let old = self.held.get(&ip).filter(|row| self.is(row, ask)).cloned();
+        let has = |row: &&Held| row.state != State::Conflict && self.is(row, ask);
+        let old = self.held.get(&ip).filter(has).cloned();
         let fresh = old.is_none();
         // A client that begins anew keeps its lease until it takes the offer up.
         let leased = old.is_some_and(|row| row.state == State::Leased);
         if !leased {
-            let hold = if ask.listed {
+            let hold = if ask.listed() {
                 OFFER_LISTED
             } else {
                 OFFER_STRANGER
             };
             let until = now.saturating_add(hold).unwrap_or(Timestamp::MAX);
-            self.hold(ip, ask, State::Offered, now, until);
+            self.enter(ip, held(ask, State::Offered, now, until));
         }
         Decision {
             answer: Answer::Offer(grant(subnet, ip, fresh)),
@@ -83,11 +88,14 @@ impl Leases {
         ask: &Ask,
         now: Timestamp,
     ) -> Result<(Ipv4Addr, Why), Why> {
-        let kept = self.reserved_for(ask).filter(|ip| subnet.may_give(*ip));
         let mut why = Why::Free;
-        if let Some(ip) = kept {
-            let row = self.held.get(&ip);
-            if row.is_none_or(|row| row.state == State::Past || self.is(row, ask)) {
+        if let Some(ip) = ask.reserved.filter(|ip| subnet.may_give(*ip)) {
+            let free = |row: &Held| match row.state {
+                State::Past => true,
+                State::Conflict => false,
+                State::Offered | State::Leased => self.is(row, ask),
+            };
+            if self.reserved_for(ask) == Some(ip) && self.held.get(&ip).is_none_or(free) {
                 return Ok((ip, Why::Reserved));
             }
             why = Why::ReservedInUse;
@@ -112,10 +120,13 @@ impl Leases {
         found.map(|ip| (ip, why)).ok_or(Why::PoolFull)
     }
 
-    /// Whether the address is of a pool, and kept for nobody else.
+    /// Whether the address is kept for this client, or of a pool and kept for nobody.
     fn may_have(&self, subnet: &Subnet, ip: Ipv4Addr, ask: &Ask) -> bool {
+        if self.reserved_for(ask) == Some(ip) {
+            return subnet.may_give(ip);
+        }
         match self.reserved.get(&ip) {
-            Some(owner) => *owner == ask.mac && subnet.may_give(ip),
+            Some(owner) => ask.unit == Some(*owner) && subnet.may_give(ip),
             None => subnet.pools_hold(ip),
         }
     }
@@ -126,7 +137,7 @@ impl Leases {
         if self.count_of(net, ask.mac) >= OF_ONE_MAC {
             return Err(Why::OneMac);
         }
-        if !ask.is_stranger() {
+        if ask.listed() {
             return Ok(());
         }
         let total = self.total(net);
@@ -141,7 +152,7 @@ impl Leases {
         if ask.port.as_ref().is_some_and(full) {
             return Err(Why::PortFull);
         }
-        if self.offers_to_strangers(net, ask.giaddr) >= offers_to_strangers(total) {
+        if self.offers_to_strangers(net, segment(ask)) >= offers_to_strangers(total) {
             return Err(Why::RelayFull);
         }
         Ok(())
@@ -183,6 +194,11 @@ impl Leases {
             Some(row) if row.state != State::Past => {
                 return Self::nak(subnet, ip, Why::Taken);
             }
+            // Without a record of the client the server must be silent (RFC 2131 section 4.3.2): the
+            // address may be anybody's. But who speaks from the address has it.
+            Some(_) | None if !own && !selecting && !speaks_from(ask, ip) => {
+                return Decision::silent(Why::NoRecord, Some(ip));
+            }
             Some(_) | None => {
                 if let Err(why) = self.room(subnet, ask) {
                     return if selecting {
@@ -196,12 +212,37 @@ impl Leases {
             }
         };
         let until = end(now, subnet.lease_time);
-        self.hold(ip, ask, State::Leased, since, until);
+        let mut held = held(ask, State::Leased, since, until);
+        if let Some(row) = row.filter(|_| why == Why::Renewed) {
+            held.serial = held.serial.or_else(|| row.serial.clone());
+            // A renewal comes from the client itself (RFC 2131 section 4.4.5): that no relay added
+            // its port does not say that the client left it.
+            if ask.giaddr.is_none() && speaks_from(ask, ip) {
+                held.port.clone_from(&row.port);
+                held.relay = row.relay;
+            }
+        }
+        self.enter(ip, held);
         Decision {
             answer: Answer::Ack(grant(subnet, ip, false)),
             why,
             ip: Some(ip),
             write: self.row(ip).map(LeaseWrite::Put),
+        }
+    }
+
+    /// Whether a client's message is about a lease of ours, or an offer: another server on the wire
+    /// is no reason to be silent then, as the client would lose what it has.
+    pub fn is_ours(&self, ask: &Ask) -> bool {
+        match ask.kind {
+            Kind::Release | Kind::Decline | Kind::Inform => true,
+            Kind::Request => {
+                let named = ask.requested.or(ask.ciaddr);
+                let row = named.and_then(|ip| self.held.get(&ip));
+                let leased = |row: &Held| row.state == State::Leased && self.is(row, ask);
+                ask.to_us == Some(true) || ask.to_us.is_none() && row.is_some_and(leased)
+            }
+            Kind::Discover | Kind::Offer | Kind::Ack | Kind::Nak => false,
         }
     }
 
@@ -236,7 +277,8 @@ impl Leases {
         let Some(row) = own.filter(|_| ask.to_us != Some(false)).cloned() else {
             return Decision::silent(Why::NotItsOwn, Some(ip));
         };
-        let write = (row.state == State::Leased).then_some(LeaseWrite::Remove(ip));
+        let leased = row.state == State::Leased;
+        let write = leased.then_some(LeaseWrite::Remove(ip, LeaseSource::Own));
         let until = now.saturating_add(CONFLICT).unwrap_or(Timestamp::MAX);
         let state = State::Conflict;
         self.enter(
@@ -271,7 +313,7 @@ impl Leases {
             answer: Answer::Silent,
             why: Why::Released,
             ip: Some(ip),
-            write: Some(LeaseWrite::Remove(ip)),
+            write: Some(LeaseWrite::Remove(ip, LeaseSource::Own)),
         }
     }
 
@@ -289,23 +331,32 @@ impl Leases {
             write: None,
         }
     }
+}
 
-    fn hold(&mut self, ip: Ipv4Addr, ask: &Ask, state: State, since: Timestamp, until: Timestamp) {
-        self.enter(
-            ip,
-            Held {
-                mac: ask.mac,
-                client: Some(ask.client.clone()),
-                serial: ask.serial.clone(),
-                port: ask.port.clone(),
-                relay: ask.giaddr,
-                stranger: ask.is_stranger(),
-                state,
-                since,
-                until,
-            },
-        );
+/// What is kept of a client with its address.
+fn held(ask: &Ask, state: State, since: Timestamp, until: Timestamp) -> Held {
+    Held {
+        mac: ask.mac,
+        client: Some(ask.client.clone()),
+        serial: ask.serial.clone(),
+        port: ask.port.clone(),
+        relay: segment(ask),
+        stranger: !ask.listed(),
+        state,
+        since,
+        until,
     }
+}
+
+/// Whose offers are counted together: a trusted relay's. Others, who name as many relays as they
+/// like, are one with the wire.
+fn segment(ask: &Ask) -> Option<Ipv4Addr> {
+    ask.giaddr.filter(|_| ask.trusted)
+}
+
+/// Whether the datagram came from the address that the client says it has.
+fn speaks_from(ask: &Ask, ip: Ipv4Addr) -> bool {
+    ask.ciaddr == Some(ip) && ask.source == ip
 }
 
 fn grant(subnet: &Arc<Subnet>, ip: Ipv4Addr, fresh: bool) -> Grant {

@@ -27,8 +27,8 @@ use jiff::Timestamp;
 pub use self::table::{Filled, Leases};
 pub use self::why::Why;
 use crate::model::dhcp::{Kind, Subnet};
-use crate::model::identity::{Mac, Serial};
-use crate::model::lease::{Lease, RelayPort};
+use crate::model::identity::{DeviceId, Mac, Serial};
+use crate::model::lease::{Lease, LeaseSource, RelayPort};
 
 /// What a client asks, and what is known of it.
 #[derive(Clone, Debug)]
@@ -55,9 +55,10 @@ pub struct Ask {
     pub port: Option<RelayPort>,
     /// Addresses of the interface that it came in by.
     pub via: Vec<Ipv4Addr>,
-    /// The relay is one of those that the configuration trusts.
+    /// It came from a relay that the configuration trusts.
     pub trusted: bool,
-    pub listed: bool,
+    /// The listed unit that it is, or says that it is.
+    pub unit: Option<DeviceId>,
     pub recognised: bool,
     /// The address that the inventory keeps for it.
     pub reserved: Option<Ipv4Addr>,
@@ -100,7 +101,8 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LeaseWrite {
     Put(Lease),
-    Remove(Ipv4Addr),
+    /// Where the row is of this source: another's is not ours to end.
+    Remove(Ipv4Addr, LeaseSource),
 }
 
 /// How long what we offer is kept for the client.
@@ -113,6 +115,8 @@ pub const CONFLICT: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
 pub const STRANGERS_OF_PORT: u32 = 32;
 /// Addresses that one MAC holds in one network, under several client identifiers.
 pub const OF_ONE_MAC: usize = 4;
+/// The longest client identifier that is taken: one part of an option. It is kept for every address.
+pub const LONGEST_CLIENT: usize = 255;
 
 /// Addresses of a network that strangers leave to listed units.
 pub(crate) fn kept_for_listed(total: u64) -> u64 {
@@ -125,9 +129,9 @@ pub(crate) fn offers_to_strangers(total: u64) -> u64 {
 }
 
 impl Ask {
-    /// Nobody listed it.
-    pub(crate) fn is_stranger(&self) -> bool {
-        !self.listed
+    /// Somebody listed it.
+    pub fn listed(&self) -> bool {
+        self.unit.is_some()
     }
 }
 

@@ -42,7 +42,7 @@ impl Rivals {
     pub fn heard(&mut self, server: Ipv4Addr, mac: Option<Mac>, now: Timestamp) -> bool {
         let was = self.is_there(now);
         if self.seen.len() >= MOST && !self.seen.contains_key(&server) {
-            return !was;
+            self.make_room(now);
         }
         let rival = self.seen.entry(server).or_insert(Rival {
             server,
@@ -55,6 +55,18 @@ impl Rivals {
         rival.mac = mac.or(rival.mac);
         rival.count = rival.count.saturating_add(1);
         !was
+    }
+
+    /// Forgets who is gone, or else who was silent the longest.
+    fn make_room(&mut self, now: Timestamp) {
+        self.seen
+            .retain(|_, rival| now.duration_since(rival.last) < GONE);
+        let oldest = self.seen.values().min_by_key(|rival| rival.last);
+        if self.seen.len() >= MOST
+            && let Some(oldest) = oldest.map(|rival| rival.server)
+        {
+            self.seen.remove(&oldest);
+        }
     }
 
     /// Whether another server is there.
@@ -119,5 +131,23 @@ mod tests {
         assert!(rivals.look(at(101)), "a client named another");
         rivals.doubt(at(102));
         assert!(!rivals.look(at(103)), "we just looked");
+    }
+
+    /// Names that somebody made up keep no real server from being seen.
+    #[test]
+    fn the_memory_of_names_is_bounded_and_takes_new_ones() {
+        let start: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
+        let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
+        let mut rivals = Rivals::default();
+        for name in 1..=100 {
+            rivals.heard(Ipv4Addr::new(10, 0, 0, name), None, at(i64::from(name)));
+        }
+        assert_eq!(rivals.there(at(100)).len(), MOST);
+        assert!(!rivals.is_there(at(400)));
+        let real = Ipv4Addr::new(10, 99, 0, 2);
+        assert!(rivals.heard(real, None, at(500)), "news");
+        assert!(!rivals.heard(real, None, at(501)), "once");
+        assert!(rivals.is_there(at(600)));
+        assert_eq!(rivals.there(at(600)).len(), 1);
     }
 }

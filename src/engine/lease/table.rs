@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::space::Space;
 use super::{Ask, LeaseWrite, network};
 use crate::model::dhcp::{Dhcp, Subnet};
-use crate::model::identity::{Mac, Serial};
+use crate::model::identity::{DeviceId, Mac, Serial};
 use crate::model::lease::{Lease, LeaseSource, RelayPort};
 
 /// What an address is to the client that is named with it.
@@ -53,7 +53,7 @@ pub struct Leases {
     of_port: BTreeMap<RelayPort, u32>,
     offers: BTreeMap<(Ipv4Net, Option<Ipv4Addr>), u64>,
     /// Addresses that the inventory keeps, and for whom.
-    pub(super) reserved: BTreeMap<Ipv4Addr, Mac>,
+    pub(super) reserved: BTreeMap<Ipv4Addr, DeviceId>,
 }
 
 /// How full a network's pools are.
@@ -120,7 +120,7 @@ impl Leases {
     }
 
     /// Which addresses the inventory keeps, and for whom.
-    pub fn reserve(&mut self, rows: BTreeMap<Ipv4Addr, Mac>) {
+    pub fn reserve(&mut self, rows: BTreeMap<Ipv4Addr, DeviceId>) {
         self.reserved = rows;
     }
 
@@ -156,7 +156,7 @@ impl Leases {
             };
             match row.state {
                 State::Leased => {
-                    writes.push(LeaseWrite::Remove(ip));
+                    writes.push(LeaseWrite::Remove(ip, LeaseSource::Own));
                     self.past(ip, until);
                 }
                 State::Offered | State::Conflict | State::Past => self.forget(ip, until),
@@ -219,9 +219,11 @@ impl Leases {
         row.mac == ask.mac && (id || self.reserved_for(ask).is_some())
     }
 
-    /// The address that is kept for the client.
+    /// The address that is kept for the client: of two units with one address the first has it.
     pub(super) fn reserved_for(&self, ask: &Ask) -> Option<Ipv4Addr> {
+        let owner = |ip: &Ipv4Addr| self.reserved.get(ip);
         ask.reserved
+            .filter(|ip| owner(ip).is_none_or(|owner| ask.unit == Some(*owner)))
     }
 
     /// How many addresses this MAC holds here.

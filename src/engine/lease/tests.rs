@@ -1,13 +1,15 @@
-//! The lease engine: each rule, and the invariants over any run of requests.
+//! The lease engine: each rule.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 
 use super::*;
 use crate::model::dhcp::{Dhcp, Mode, Serve, Subnet};
+
+mod any_run;
+mod kept;
 
 pub(super) fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 99, 0, last)
@@ -15,6 +17,11 @@ pub(super) fn ip(last: u8) -> Ipv4Addr {
 
 pub(super) fn mac(last: u8) -> Mac {
     Mac::new([2, 0, 0, 0, 0, last]).unwrap()
+}
+
+/// The unit that is listed with [`mac`].
+fn unit(last: u8) -> DeviceId {
+    DeviceId(u128::from(last))
 }
 
 fn subnet(third: u8, pool: (u8, u8)) -> Subnet {
@@ -33,7 +40,7 @@ fn subnet(third: u8, pool: (u8, u8)) -> Subnet {
     }
 }
 
-fn leases() -> Leases {
+pub(super) fn leases() -> Leases {
     Leases::new(Dhcp {
         mode: Mode::Server,
         serve: Serve::All,
@@ -47,11 +54,11 @@ fn start() -> Timestamp {
     "2026-11-23T09:00:00Z".parse().unwrap()
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     start() + SignedDuration::from_secs(seconds)
 }
 
-fn ask(kind: Kind, last: u8) -> Ask {
+pub(super) fn ask(kind: Kind, last: u8) -> Ask {
     Ask {
         kind,
         mac: mac(last),
@@ -67,7 +74,7 @@ fn ask(kind: Kind, last: u8) -> Ask {
         port: None,
         via: vec![ip(1)],
         trusted: false,
-        listed: true,
+        unit: Some(unit(last)),
         recognised: false,
         reserved: None,
     }
@@ -145,7 +152,7 @@ fn a_client_gets_an_address_keeps_it_and_gets_it_again() {
         "offer same-address 10.99.0.10",
     );
     let over = leases.expire(at(1801 + 3600), 1000);
-    assert_eq!(over, [LeaseWrite::Remove(ip(10))]);
+    assert_eq!(over, [LeaseWrite::Remove(ip(10), LeaseSource::Own)]);
     check(
         leases,
         &ask(Kind::Discover, 1),
@@ -174,7 +181,18 @@ fn what_is_not_so_is_told_by_a_nak_and_what_we_do_not_know_by_silence() {
         1,
         "nak wrong-network 10.99.1.20",
     );
-    check(leases, &reboot(2, ip(20)), 1, "ack adopted 10.99.0.20");
+    check(
+        leases,
+        &reboot(2, ip(20)),
+        1,
+        "silence no-record 10.99.0.20",
+    );
+    check(leases, &renew(2, ip(20)), 1, "ack adopted 10.99.0.20");
+    let not_from_there = Ask {
+        source: ip(66),
+        ..renew(3, ip(21))
+    };
+    check(leases, &not_from_there, 1, "silence no-record 10.99.0.21");
     check(
         leases,
         &reboot(3, ip(100)),
@@ -223,7 +241,7 @@ fn the_network_is_the_relay_s_word_before_the_interface_s() {
     };
     check(&mut leases(), &named, 0, "offer free-address 10.99.1.10");
     let stranger = Ask {
-        listed: false,
+        unit: None,
         ..named
     };
     check(&mut leases(), &stranger, 0, "offer free-address 10.99.0.10");
@@ -238,7 +256,7 @@ fn the_network_is_the_relay_s_word_before_the_interface_s() {
 fn the_inventory_keeps_addresses() {
     let mut leases = leases();
     let leases = &mut leases;
-    leases.reserve(BTreeMap::from([(ip(10), mac(9)), (ip(50), mac(8))]));
+    leases.reserve(BTreeMap::from([(ip(10), unit(9)), (ip(50), unit(8))]));
     check(
         leases,
         &ask(Kind::Discover, 1),
@@ -280,7 +298,7 @@ fn the_inventory_keeps_addresses() {
     };
     check(leases, &other_id, 0, "offer reserved 10.99.0.50");
     // Given to another before it was kept.
-    leases.reserve(BTreeMap::from([(ip(11), mac(7))]));
+    leases.reserve(BTreeMap::from([(ip(11), unit(7))]));
     check(
         leases,
         &kept(Kind::Discover, 7, ip(11)),
@@ -333,7 +351,8 @@ fn only_the_holder_releases_and_declines() {
         "silence not-its-own 10.99.0.10",
     );
     let released = leases.decide(&release(1, ip(10)), at(1));
-    assert_eq!(released.write, Some(LeaseWrite::Remove(ip(10))));
+    let removed = LeaseWrite::Remove(ip(10), LeaseSource::Own);
+    assert_eq!(released.write, Some(removed));
     check(
         leases,
         &ask(Kind::Discover, 1),
@@ -367,7 +386,7 @@ fn who_is_served_is_the_configuration_s_word() {
         let mut leases = leases();
         leases.plan.serve = serve;
         let ask = Ask {
-            listed,
+            unit: listed.then_some(unit(1)),
             recognised,
             ..ask(Kind::Discover, 1)
         };
@@ -393,7 +412,7 @@ fn d6_strangers_never_get_all_of_a_pool() {
         let [_, b, c, d] = n.to_be_bytes();
         Ask {
             mac: Mac::new([6, 0, 0, b, c, d]).unwrap(),
-            listed: false,
+            unit: None,
             recognised: true,
             port: Some(port(circuit)),
             giaddr: Some(Ipv4Addr::new(10, 99, 1, 1)),
@@ -478,105 +497,4 @@ fn a_restart_knows_what_was_durable() {
         ..renew(1, ip(10))
     };
     check(&mut after, &other, 1, "nak taken 10.99.0.10");
-}
-
-fn any_ask() -> impl Strategy<Value = (Ask, i64)> {
-    let kind = prop_oneof![
-        4 => Just(Kind::Discover),
-        6 => Just(Kind::Request),
-        1 => Just(Kind::Decline),
-        1 => Just(Kind::Release),
-        1 => Just(Kind::Inform),
-    ];
-    let address = || {
-        proptest::option::of(
-            (0_u8..2, 8_u8..45).prop_map(|(third, last)| Ipv4Addr::new(10, 99, third, last)),
-        )
-    };
-    let rest = (
-        any::<bool>(),
-        proptest::option::of(any::<bool>()),
-        0_u8..3,
-        0_i64..1500,
-    );
-    (kind, 1_u8..60, address(), address(), address(), rest).prop_map(
-        |(kind, last, requested, ciaddr, reserved, (listed, to_us, client, pass))| {
-            let reserved = reserved.filter(|_| listed && last % 9 == 0);
-            let source = ciaddr.unwrap_or(Ipv4Addr::UNSPECIFIED);
-            let client = vec![client; usize::from(client)];
-            (
-                Ask {
-                    requested,
-                    ciaddr,
-                    reserved,
-                    listed,
-                    to_us,
-                    client,
-                    source,
-                    ..ask(kind, last)
-                },
-                pass,
-            )
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// No address is two clients', what is granted may be given, and the counts are right.
-    #[test]
-    fn no_address_is_held_twice(asks in proptest::collection::vec(any_ask(), 1..400)) {
-        let mut leases = leases();
-        let mut granted: BTreeMap<Ipv4Addr, (Mac, Vec<u8>, bool, Timestamp)> = BTreeMap::new();
-        let mut stored: BTreeMap<Ipv4Addr, Lease> = BTreeMap::new();
-        let mut now = start();
-        for (ask, pass) in asks {
-            now += SignedDuration::from_secs(pass / 50);
-            for write in leases.expire(now, 1000) {
-                apply(&mut stored, write);
-            }
-            granted.retain(|_, (.., until)| *until > now);
-            let decision = leases.decide(&ask, now);
-            if let Answer::Ack(grant) = &decision.answer {
-                prop_assert!(grant.subnet.may_give(grant.ip));
-                if let Some((mac, client, kept, _)) = granted.get(&grant.ip) {
-                    prop_assert_eq!(*mac, ask.mac, "{}", grant.ip);
-                    prop_assert!(*client == ask.client || *kept || ask.reserved.is_some());
-                }
-                let until = end(now, grant.lease_time);
-                let row = (ask.mac, ask.client.clone(), ask.reserved.is_some(), until);
-                granted.insert(grant.ip, row);
-                prop_assert!(matches!(&decision.write, Some(LeaseWrite::Put(row)) if row.mac == ask.mac && row.until == until));
-            }
-            if let Some(write) = decision.write {
-                if let LeaseWrite::Remove(ip) = &write {
-                    granted.remove(ip);
-                }
-                apply(&mut stored, write);
-            }
-            for subnet in leases.subnets.clone() {
-                let live = leases.held.iter().filter(|(ip, row)| {
-                    subnet.pools_hold(**ip) && row.state != table::State::Past
-                });
-                prop_assert_eq!(u64::try_from(live.count()).unwrap(), leases.taken(subnet.net));
-            }
-        }
-        // What a restart finds is what was granted.
-        let live = leases.held.iter().filter(|(_, row)| row.state == table::State::Leased);
-        let live: Vec<Ipv4Addr> = live.map(|(ip, _)| *ip).collect();
-        prop_assert_eq!(live, stored.keys().copied().collect::<Vec<_>>());
-    }
-}
-
-fn apply(stored: &mut BTreeMap<Ipv4Addr, Lease>, write: LeaseWrite) {
-    match write {
-        LeaseWrite::Put(row) => {
-            let std::net::IpAddr::V4(ip) = row.ip else {
-                panic!("IPv4");
-            };
-            stored.insert(ip, row);
-        }
-        LeaseWrite::Remove(ip) => drop(stored.remove(&ip)),
-    }
 }

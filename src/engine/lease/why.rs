@@ -14,8 +14,9 @@ pub enum Why {
     /// A free one of the pool.
     Free,
     Renewed,
-    /// We do not remember it, and the address was free: it goes on with what it had.
+    /// We do not remember it, it speaks from the address, and that was free: it goes on with it.
     Adopted,
+    NoRecord,
     Options,
     Released,
     Declined,
@@ -24,6 +25,7 @@ pub enum Why {
     NotServed,
     NoNetwork,
     NoMac,
+    LongClient,
     Outside,
     NoAddress,
     PoolFull,
@@ -72,6 +74,10 @@ impl Why {
                 "adopted",
                 "we had no lease of it, and the address that it uses was free",
             ),
+            Self::NoRecord => (
+                "no-record",
+                "we have no lease of it: another server may have given it the address",
+            ),
             Self::Options => ("options", "it has an address and asked for the options"),
             Self::Released => ("released", "it gave the address back"),
             Self::Declined => (
@@ -95,9 +101,13 @@ impl Why {
                 "no-mac",
                 "its hardware address is no Ethernet address that a unit can have",
             ),
+            Self::LongClient => (
+                "long-client",
+                "its client identifier is longer than an option is",
+            ),
             Self::Outside => (
                 "outside",
-                "the answer would go to an address outside the networks that we serve",
+                "it came from an address where no client of ours is, or its answer would go to one",
             ),
             Self::NoAddress => ("no-address", "it named no address where it must"),
             Self::PoolFull => ("pool-full", "no address of the pool is free"),

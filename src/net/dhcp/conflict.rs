@@ -1,7 +1,7 @@
 //! Offers that wait until nobody answered for their address (RFC 5227 section 2.1.1): bounded, and
 //! what was found free is remembered for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const REMEMBERED: usize = 8192;
 /// Offers under question, each with what is to be done when it is settled.
 pub(super) struct Conflicts<T> {
     waiting: BTreeMap<Ipv4Addr, Waiting<T>>,
+    /// When each of these is due.
+    order: BTreeSet<(Instant, Ipv4Addr)>,
     free: BTreeMap<Ipv4Addr, Instant>,
 }
 
@@ -40,6 +42,7 @@ impl<T> Default for Conflicts<T> {
     fn default() -> Self {
         Self {
             waiting: BTreeMap::new(),
+            order: BTreeSet::new(),
             free: BTreeMap::new(),
         }
     }
@@ -74,6 +77,7 @@ impl<T> Conflicts<T> {
             asked_again: false,
             what,
         };
+        self.order.insert((waiting.due(), ip));
         self.waiting.insert(ip, waiting);
         (None, true)
     }
@@ -86,28 +90,25 @@ impl<T> Conflicts<T> {
             return None;
         }
         self.free.remove(&ip);
+        self.order.remove(&(waiting.due(), ip));
         self.waiting.remove(&ip).map(|waiting| waiting.what)
     }
 
     /// When the clock must be looked at again.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.waiting.values().map(Waiting::due).min()
+        self.order.first().map(|(due, _)| *due)
     }
 
     /// What is due.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Due<T>> {
         let mut due = Vec::new();
-        let ready: Vec<Ipv4Addr> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.due() <= now)
-            .map(|(ip, _)| *ip)
-            .collect();
-        for ip in ready {
+        while let Some((at, ip)) = self.order.first().copied().filter(|(at, _)| *at <= now) {
+            self.order.remove(&(at, ip));
             if let Some(waiting) = self.waiting.get_mut(&ip)
                 && waiting.until > now
             {
                 waiting.asked_again = true;
+                self.order.insert((waiting.until, ip));
                 due.push(Due::Ask(ip));
             } else if let Some(waiting) = self.waiting.remove(&ip) {
                 self.remember(ip, now);

@@ -66,7 +66,7 @@ impl Datagram<'_> {
 pub(super) struct Received<'a> {
     pub(super) station: Option<Mac>,
     pub(super) from: (Ipv4Addr, u16),
-    pub(super) to: u16,
+    pub(super) to: (Ipv4Addr, u16),
     pub(super) payload: &'a [u8],
 }
 
@@ -81,6 +81,7 @@ impl<'a> Received<'a> {
             return None;
         }
         let source: [u8; 4] = ip.get(12..16)?.try_into().ok()?;
+        let destination: [u8; 4] = ip.get(16..20)?.try_into().ok()?;
         let udp = ip.get(head..)?;
         let (ports, payload) = udp.split_at_checked(8)?;
         let number = |at: usize| {
@@ -91,7 +92,7 @@ impl<'a> Received<'a> {
         Some(Self {
             station: station.and_then(|octets| Mac::new(octets).ok()),
             from: (source.into(), number(0)?),
-            to: number(2)?,
+            to: (destination.into(), number(2)?),
             payload: payload.get(..length)?,
         })
     }
@@ -156,7 +157,7 @@ mod tests {
         let read = Received::read(&frame).unwrap();
         assert_eq!(
             (read.from, read.to, read.payload),
-            (datagram.from, CLIENT_PORT, &b"odd"[..])
+            (datagram.from, datagram.to, &b"odd"[..])
         );
         assert_eq!(read.station, Mac::new([2, 0, 0, 0, 0, 1]).ok());
         // A header with its own sum comes to nothing.

@@ -279,6 +279,7 @@ impl Packet {
                 interface: Some(heard.interface.to_owned()),
                 port: heard.trusted.then(|| self.relay().port()).flatten(),
                 observed: heard.observed,
+                unplaced: heard.unplaced,
             }),
             ..Facts::new(Channel::Dhcp, Target::default())
         }
@@ -293,6 +294,8 @@ pub struct Heard<'a> {
     pub trusted: bool,
     /// We only look on.
     pub observed: bool,
+    /// Its relay speaks from elsewhere than it says.
+    pub unplaced: bool,
 }
 
 /// An address field that says something.

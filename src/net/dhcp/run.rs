@@ -74,7 +74,7 @@ impl<D: Door> Server<D> {
             }
             let next = timeout_at(end.min(again), taps.clients.next(&mut frame)).await;
             if let Ok(Ok(length)) = next {
-                self.frame(frame.get(..length).unwrap_or_default()).await;
+                self.frame(frame.get(..length).unwrap_or_default());
             }
         }
     }
@@ -86,20 +86,32 @@ impl<D: Door> Server<D> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0_u32;
         let (mut arp, mut frame) = (vec![0; FRAME], vec![0; FRAME]);
-        loop {
+        while !stop.is_cancelled() {
             let due = segment.conflicts().next();
             let due = due.unwrap_or_else(|| Instant::now() + TICK);
+            // In no order: none of these starves the others, whatever somebody floods.
             tokio::select! {
-                biased;
                 () = stop.cancelled() => break,
                 heard = next_arp(&segment, &mut arp) => {
-                    let claim = arp.get(..heard).and_then(arp_sender);
-                    if let Some((station, ip)) = claim.filter(|(_, ip)| !ip.is_unspecified()) {
-                        segment.claimed(ip, station);
+                    let taps = segment.wire.taps.as_ref();
+                    let mut next = Some(heard);
+                    for _ in 0..AT_ONCE {
+                        let Some(length) = next else { break };
+                        let claim = arp.get(..length).and_then(arp_sender);
+                        if let Some((station, ip)) = claim.filter(|(_, ip)| !ip.is_unspecified()) {
+                            segment.claimed(ip, station);
+                        }
+                        next = taps.and_then(|taps| taps.arp.waits(&mut arp));
                     }
                 }
                 heard = next_client(&segment, &mut frame) => {
-                    self.frame(frame.get(..heard).unwrap_or_default()).await;
+                    let taps = segment.wire.taps.as_ref();
+                    let mut next = Some(heard);
+                    for _ in 0..AT_ONCE {
+                        let Some(length) = next else { break };
+                        self.frame(frame.get(..length).unwrap_or_default());
+                        next = taps.and_then(|taps| taps.clients.waits(&mut frame));
+                    }
                 }
                 ready = segment.wire.udp.readable() => {
                     if let Err(error) = ready {
@@ -148,15 +160,17 @@ impl<D: Door> Server<D> {
     }
 
     /// A frame to a client's port: another server's answer to somebody, or to our probe.
-    async fn frame(&self, frame: &[u8]) {
+    fn frame(&self, frame: &[u8]) {
         let segment = &self.0;
         let Some(received) = Received::read(frame) else {
             return;
         };
         let standing = segment.standing();
         if received.from.1 != SERVER_PORT
-            || received.to != CLIENT_PORT
+            || received.to.1 != CLIENT_PORT
             || standing.own.contains(&received.from.0)
+            // Nobody who answers a client sends it to us: it may come from anywhere.
+            || standing.own.contains(&received.to.0)
         {
             return;
         }
@@ -175,12 +189,9 @@ impl<D: Door> Server<D> {
             && segment.desk.planned().mode == Mode::Observe
             && let Some(seen) = seen(&packet)
         {
-            segment.desk.granted(&seen);
+            segment.desk.granted(&seen, &standing.link);
         }
-        segment
-            .desk
-            .rival(segment.name(), server, received.station)
-            .await;
+        segment.desk.rival(segment.name(), server, received.station);
     }
 
     /// Sends a DISCOVER of our own: who else answers?

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -13,8 +14,9 @@ use super::frame::{CLIENT_PORT, Datagram, SERVER_PORT, arp_probe};
 use super::packet::{Heard, Packet, code, given};
 use super::wire::{Interface, Wire};
 use crate::answer::{Asked, Door};
-use crate::engine::lease::{Answer, Ask, Why, network};
-use crate::model::dhcp::{Dhcp, Kind, Mode};
+use crate::engine::lease::network::{self, Origin};
+use crate::engine::lease::{Answer, Ask, Why};
+use crate::model::dhcp::{Kind, Mode};
 use crate::model::event::AlertKind;
 use crate::model::identity::Mac;
 use crate::service::leases::LeaseDesk;
@@ -43,6 +45,8 @@ pub(super) struct Segment<D> {
 pub(super) struct Standing {
     /// Of the interface.
     pub(super) via: Vec<Ipv4Addr>,
+    /// Its networks.
+    pub(super) link: Vec<Ipv4Net>,
     /// Of the machine.
     pub(super) own: Vec<Ipv4Addr>,
 }
@@ -143,24 +147,35 @@ impl<D: Door> Segment<D> {
     async fn request(self: Arc<Self>, packet: Packet, mac: Mac, from: SocketAddrV4) {
         let plan = self.desk.planned();
         let standing = self.standing();
-        let trusted = given(packet.giaddr).is_some() && plan.relays.contains(&packet.giaddr);
+        let named = given(packet.giaddr).is_some_and(|relay| plan.relays.contains(&relay));
+        // Anybody can write a relay's address into a packet: the datagram must come from one.
+        let trusted = named && plan.relays.contains(from.ip());
+        let origin = self.origin(&packet, trusted, *from.ip(), &standing);
         if !trusted && packet.options.contains_key(&code::RELAY) {
             let relay = match given(packet.giaddr) {
-                Some(relay) => format!("relay {relay}"),
+                Some(relay) => format!("relay {relay}, from {}", from.ip()),
                 None => format!("{mac} on {}", self.name()),
             };
-            let text = "option 82 from somebody who is not in dhcp.relays: it counts for nothing";
-            self.desk
-                .alert(AlertKind::UntrustedOption82, relay, text)
-                .await;
+            let text = if named {
+                "option 82 in the name of a relay of dhcp.relays, from an address that is not there: it counts for nothing (a relay that sends from another address is named with both)"
+            } else {
+                "option 82 from somebody who is not in dhcp.relays: it counts for nothing"
+            };
+            self.desk.alert(AlertKind::UntrustedOption82, relay, text);
         }
         let observed = plan.mode == Mode::Observe;
+        let heard = match observed {
+            true => origin == Origin::Wire,
+            false => origin != Origin::Nobody,
+        };
         let asked = match packet.kind {
+            _ if !heard => Asked::default(),
             Kind::Discover | Kind::Request | Kind::Inform => {
                 let heard = Heard {
                     interface: self.name(),
                     trusted,
                     observed,
+                    unplaced: origin == Origin::Said,
                 };
                 self.door.point(packet.facts(&heard)).await
             }
@@ -172,14 +187,14 @@ impl<D: Door> Segment<D> {
             None => None,
         };
         let ask = self.ask(&packet, mac, &asked, reserved, trusted, *from.ip());
+        if !heard {
+            return self.desk.silent(&ask, Why::Outside);
+        }
         if observed {
-            return self.desk.observe(&ask);
+            return self.desk.observe(&ask, &standing.link);
         }
         if ask.to_us == Some(false) && ask.giaddr.is_none() {
             self.desk.doubt(self.name());
-        }
-        if !self.may_answer(&ask, &plan, &standing) {
-            return self.desk.silent(&ask, Why::Outside);
         }
         if plan.mode == Mode::Inform && packet.kind == Kind::Inform && asked.pointer.is_none() {
             return self.desk.silent(&ask, Why::NotServed);
@@ -221,28 +236,30 @@ impl<D: Door> Segment<D> {
             port: relay.port(),
             via: standing.via.clone(),
             trusted,
-            listed: asked.device.is_some(),
+            unit: asked.device,
             recognised: asked.recognised,
             reserved,
         }
     }
 
-    /// Whether an answer would go where answers may go: to a relay that can be one, to the address
-    /// that the datagram came from. Nobody is answered at another's address.
-    fn may_answer(&self, ask: &Ask, plan: &Dhcp, standing: &Standing) -> bool {
-        match (ask.giaddr, ask.ciaddr) {
-            (Some(relay), _) => {
-                let turn = self.desk.turn();
-                network::is_relay(
-                    turn.subnets(),
-                    plan.relays.contains(&relay),
-                    relay,
-                    &standing.own,
-                )
-            }
-            (None, Some(ciaddr)) => ciaddr == ask.source && !standing.own.contains(&ciaddr),
-            (None, None) => true,
-        }
+    /// How far it may be believed where a message came from, and whether an answer may go there.
+    fn origin(
+        &self,
+        packet: &Packet,
+        trusted: bool,
+        source: Ipv4Addr,
+        standing: &Standing,
+    ) -> Origin {
+        let from = network::From {
+            kind: packet.kind,
+            source,
+            ciaddr: given(packet.ciaddr),
+            giaddr: given(packet.giaddr),
+            trusted,
+            own: &standing.own,
+            link: &standing.link,
+        };
+        network::origin(self.desk.turn().subnets(), &from)
     }
 
     /// Decides and answers: at once, when the lease is durable, or when nobody else has the address.
@@ -393,8 +410,9 @@ impl<D: Door> Segment<D> {
 
 impl Standing {
     fn of(interface: &Interface) -> Self {
-        let (via, own) = interface.addresses();
-        Self { via, own }
+        let (link, own) = interface.addresses();
+        let via = link.iter().map(Ipv4Net::addr).collect();
+        Self { via, link, own }
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
+use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{LinkAddr, SockaddrStorage, bind, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -63,8 +64,9 @@ impl Interface {
         })
     }
 
-    /// The addresses of the interface, and of the whole machine, as they stand now.
-    pub fn addresses(&self) -> (Vec<Ipv4Addr>, Vec<Ipv4Addr>) {
+    /// The addresses of the interface with their networks, and those of the whole machine, as they
+    /// stand now.
+    pub fn addresses(&self) -> (Vec<Ipv4Net>, Vec<Ipv4Addr>) {
         let Ok(all) = getifaddrs() else {
             return (Vec::new(), Vec::new());
         };
@@ -73,7 +75,9 @@ impl Interface {
             if let Some(ip) = one.address.as_ref().and_then(ipv4) {
                 own.push(ip);
                 if one.interface_name == self.name {
-                    via.push(ip);
+                    let mask = one.netmask.as_ref().and_then(ipv4);
+                    let net = mask.and_then(|mask| Ipv4Net::with_netmask(ip, mask).ok());
+                    via.push(net.unwrap_or(Ipv4Net::from(ip)));
                 }
             }
         }
@@ -162,6 +166,11 @@ impl Tap {
         while io::Read::read(&mut &socket, &mut frame).is_ok() {}
         let socket = OwnedFd::from(socket);
         Ok(Self(UnixDatagram::from_std(socket.into())?))
+    }
+
+    /// A frame that is there already, and its length.
+    pub(super) fn waits(&self, frame: &mut [u8]) -> Option<usize> {
+        self.0.try_recv(frame).ok()
     }
 
     /// Waits for a frame, and gives its length.

@@ -7,9 +7,10 @@
 mod roster;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,9 @@ const FOR_LISTED: usize = 1024;
 const GROUP: usize = 1024;
 /// A pool with less than this part free is nearly full: one in ten.
 const NEARLY: u64 = 10;
+
+/// Rows that one message of an observed client changes, with room to spare.
+const OF_ONE: usize = 64;
 
 /// What is done when a row is durable, or cannot be.
 pub type After = Box<dyn FnOnce(bool) + Send>;
@@ -163,38 +167,55 @@ impl LeaseDesk {
         self.0.board().note(ask, &decision, self.0.hub.now());
     }
 
-    /// What a client said to another server.
-    pub fn observe(&self, ask: &Ask) {
-        let cared_for = ask.listed || ask.recognised;
-        if !cared_for {
+    /// What a client on one of these networks said to another server.
+    pub fn observe(&self, ask: &Ask, link: &[Ipv4Net]) {
+        if !ask.listed() {
             return self.silent(ask, Why::NotServed);
         }
-        self.observed(|table, now| {
-            let subnets = table.leases.subnets();
-            let own = |ip| subnets.is_empty() || network::holding(subnets, ip).is_some();
+        let places = self.places(link);
+        let room = self.observed(|table, now| {
+            let own = |ip| places.hold(&table.leases, ip);
             table.observer.said(ask, own, now)
         });
-        self.silent(ask, Why::Observed);
+        self.silent(ask, if room { Why::Observed } else { Why::Overload });
     }
 
     /// What another server granted, where we saw it, to a client that matters.
-    pub fn granted(&self, seen: &Seen) {
-        if !self.lists(seen.mac) {
-            return;
-        }
+    pub fn granted(&self, seen: &Seen, link: &[Ipv4Net]) {
+        let listed = self.lists(seen.mac);
+        let places = self.places(link);
         self.observed(|table, now| {
-            let subnets = table.leases.subnets();
-            let own = |ip| subnets.is_empty() || network::holding(subnets, ip).is_some();
+            if !listed && !table.observer.knows(seen.mac, seen.ip) {
+                return Vec::new();
+            }
+            let own = |ip| places.hold(&table.leases, ip);
             table.observer.granted(seen, own, now)
         });
     }
 
-    fn observed(&self, decide: impl FnOnce(&mut Table, Timestamp) -> Vec<LeaseWrite>) {
+    /// Says whether there was room: memory holds nothing that the store does not.
+    fn observed(&self, decide: impl FnOnce(&mut Table, Timestamp) -> Vec<LeaseWrite>) -> bool {
         let mut turn = self.turn();
+        if self.0.queue.capacity() < OF_ONE {
+            return false;
+        }
         let writes = decide(&mut turn.table, turn.now);
         for write in writes {
             turn.write(write, None);
         }
+        true
+    }
+
+    /// Where an observed client can be, besides the configured networks.
+    fn places(&self, link: &[Ipv4Net]) -> Places {
+        let settings = self.0.hub.store.settings();
+        let sites = settings.iter().flat_map(|settings| settings.sites.values());
+        let prefixes = sites.flat_map(|site| site.prefixes.iter().copied());
+        Places(
+            prefixes
+                .chain(link.iter().copied().map(IpNet::V4))
+                .collect(),
+        )
     }
 
     /// Whether it is time to look for other servers on this interface.
@@ -222,7 +243,7 @@ impl LeaseDesk {
     }
 
     /// Another server answered on this interface.
-    pub async fn rival(&self, interface: &str, server: Ipv4Addr, mac: Option<Mac>) {
+    pub fn rival(&self, interface: &str, server: Ipv4Addr, mac: Option<Mac>) {
         let now = self.0.hub.now();
         let news = {
             let mut table = self.0.table();
@@ -242,12 +263,11 @@ impl LeaseDesk {
             AlertKind::OtherDhcpServer,
             format!("{interface}: {server}{at}"),
             text,
-        )
-        .await;
+        );
     }
 
-    /// Raises an alert about the network, at a pace.
-    pub async fn alert(&self, kind: AlertKind, place: String, text: &str) {
+    /// Raises an alert about the network, at a pace. Nobody waits for the store.
+    pub fn alert(&self, kind: AlertKind, place: String, text: &str) {
         let hub = &self.0.hub;
         let now = hub.now();
         let Some(count) = self.0.alarms.due(kind, DeviceId(0), now) else {
@@ -262,11 +282,14 @@ impl LeaseDesk {
             places: vec![place],
             text: text.to_owned(),
         };
-        let batch = Batch::soon(vec![Write::PutAlert(alert.clone())]);
-        if let Err(error) = hub.store.commit(batch.from_reserve()).await {
-            tracing::error!(%error, "an alert is not recorded");
-        }
-        hub.tell(News::Alert(Arc::new(alert)));
+        let hub = Arc::clone(hub);
+        tokio::spawn(async move {
+            let batch = Batch::soon(vec![Write::PutAlert(alert.clone())]);
+            if let Err(error) = hub.store.commit(batch.from_reserve()).await {
+                tracing::error!(%error, "an alert is not recorded");
+            }
+            hub.tell(News::Alert(Arc::new(alert)));
+        });
     }
 
     /// Whether we say nothing on this interface because of another server.
@@ -322,6 +345,22 @@ pub fn nearly_full(taken: u64, total: u64) -> bool {
     total > 0 && (total - taken.min(total)).saturating_mul(NEARLY) < total
 }
 
+/// Prefixes of the sites, and the networks of the interface.
+struct Places(Vec<IpNet>);
+
+impl Places {
+    /// Whether a client of ours can have this address: of a configured network, or where there is
+    /// none, of these.
+    fn hold(&self, table: &Leases, ip: Ipv4Addr) -> bool {
+        let subnets = table.subnets();
+        if subnets.is_empty() {
+            self.0.iter().any(|net| net.contains(&IpAddr::V4(ip)))
+        } else {
+            network::holding(subnets, ip).is_some()
+        }
+    }
+}
+
 impl Table {
     fn gives_way(&self, interface: &str, now: Timestamp) -> bool {
         self.plan.probe
@@ -333,12 +372,13 @@ impl Table {
 }
 
 impl Turn<'_> {
-    /// Decides. A client on the wire of another server gets nothing; nor does one for which there
-    /// is no place in the queue.
+    /// Decides. A client on the wire of another server is offered nothing, and keeps what it has of
+    /// us; one for which there is no place in the queue gets nothing.
     pub fn decide(&mut self, ask: &Ask, interface: &str) -> Decision {
         let room = self.desk.queue.capacity();
-        let needs = if ask.listed { 0 } else { FOR_LISTED };
-        let decision = if ask.giaddr.is_none() && self.table.gives_way(interface, self.now) {
+        let needs = if ask.listed() { 0 } else { FOR_LISTED };
+        let gives_way = ask.giaddr.is_none() && self.table.gives_way(interface, self.now);
+        let decision = if gives_way && !self.table.leases.is_ours(ask) {
             silent(ask, Why::GaveWay)
         } else if room <= needs {
             silent(ask, Why::Overload)
@@ -398,7 +438,7 @@ impl Inner {
     }
 
     /// Reads again what changed in the inventory; what it keeps, if that may have changed.
-    async fn changed(&self) -> Option<BTreeMap<Ipv4Addr, Mac>> {
+    async fn changed(&self) -> Option<BTreeMap<Ipv4Addr, DeviceId>> {
         let heard = self.roster().heard(self.hub.now());
         let fresh = match heard {
             roster::Heard::Nothing => return None,
@@ -447,7 +487,7 @@ impl Writer {
             for waiting in group.drain(..) {
                 writes.push(match waiting.write {
                     LeaseWrite::Put(lease) => Write::PutLease(lease),
-                    LeaseWrite::Remove(ip) => Write::RemoveLease(ip.into()),
+                    LeaseWrite::Remove(ip, source) => Write::RemoveLease(ip.into(), source),
                 });
                 after.extend(waiting.after);
             }

@@ -97,11 +97,11 @@ impl Roster {
     }
 
     /// Which addresses are kept, and for whom; of two units with one address the first has it.
-    pub(super) fn reserved(&self) -> BTreeMap<Ipv4Addr, Mac> {
+    pub(super) fn reserved(&self) -> BTreeMap<Ipv4Addr, DeviceId> {
         let mut kept = BTreeMap::new();
-        for (mac, address) in self.rows.values() {
-            if let (Some(mac), Some(address)) = (mac, address) {
-                kept.entry(*address).or_insert(*mac);
+        for (unit, (_, address)) in &self.rows {
+            if let Some(address) = address {
+                kept.entry(*address).or_insert(*unit);
             }
         }
         kept

@@ -22,6 +22,11 @@ fn boots(packets: &[(i64, Packet)]) -> Vec<bool> {
             Packet::Discover(segment) => {
                 facts.dhcp.as_mut().unwrap().interface = Some((*segment).to_owned());
             }
+            Packet::Said(segment) => {
+                let dhcp = facts.dhcp.as_mut().unwrap();
+                dhcp.interface = Some((*segment).to_owned());
+                dhcp.unplaced = true;
+            }
             Packet::Request(codes, ciaddr) => {
                 let dhcp = facts.dhcp.as_mut().unwrap();
                 dhcp.message = "request".to_owned();
@@ -64,6 +69,8 @@ fn boots(packets: &[(i64, Packet)]) -> Vec<bool> {
 
 enum Packet {
     Discover(&'static str),
+    /// A DISCOVER through a relay that speaks from elsewhere than it says.
+    Said(&'static str),
     Request(&'static [u8], bool),
     Subscribe(&'static str),
     File,
@@ -71,7 +78,7 @@ enum Packet {
 
 #[test]
 fn a_boot_begins_where_the_contract_says() {
-    use Packet::{Discover, File, Request, Subscribe};
+    use Packet::{Discover, File, Request, Said, Subscribe};
     let check = |packets: &[(i64, Packet)], expect: &[bool]| {
         assert_eq!(boots(packets), expect);
     };
@@ -101,6 +108,16 @@ fn a_boot_begins_where_the_contract_says() {
             (300, Discover("eth2")),
         ],
         &[true, false, false, true],
+    );
+    // Anybody can say that a relay saw it.
+    check(
+        &[
+            (0, Discover("eth1")),
+            (8, File),
+            (20, Said("eth1")),
+            (200, Said("eth1")),
+        ],
+        &[true, false, false],
     );
     // INIT-REBOOT begins one; renewing and rebinding (a client address) do not, nor does a file.
     check(

@@ -291,7 +291,10 @@ fn through_a_relay_with_option_82() {
     let far = "[[dhcp.subnet]]\nsubnet = \"10.98.0.0/16\"\npools = [\"10.98.10.0-10.98.10.99\"]\nrouter = \"10.98.0.1\"\n";
     let dhcp = format!(
         "{}{far}",
-        network("server", "probe = false\nrelays = [\"10.98.0.1\"]")
+        network(
+            "server",
+            "probe = false\nrelays = [\"10.98.0.1\", \"10.99.0.2\"]"
+        )
     );
     let server = lab.serve(&dhcp);
     let _relay = lab.spawn(

@@ -152,6 +152,39 @@ fn d4_option_82_from_nobody_s_relay_counts_for_nothing() {
     is_well(&relay, 9);
 }
 
+/// A relay's address is easily written: the datagram must come from the relay.
+#[test]
+fn d4_a_relay_s_address_in_a_client_s_packet_counts_for_nothing() {
+    let (mut lab, server, relay) = scene("dialtone=info");
+    lab.host("c1", "sw", Some("10.99.0.11/16"));
+    let client = lab.client("c1");
+    let ask = Message::new(Kind::Discover, 5)
+        .through(RELAY)
+        .with(82, &hex("010474657374"));
+    client.send_to(&ask.octets(), SERVER);
+    let offer = relay.next();
+    let mut take = ask
+        .with(50, &offer.yiaddr.octets())
+        .with(54, &SERVER.octets());
+    take.kind = Kind::Request;
+    client.send_to(&take.octets(), SERVER);
+    assert_eq!(relay.next().kind, Kind::Ack);
+    let leases = lab.leases(&server);
+    assert_eq!(leases[0]["relay"], serde_json::Value::Null);
+    let alerts = lab.until(&server, &["alerts"], |said| {
+        said["items"] != serde_json::json!([])
+    });
+    let alert = &alerts["items"][0];
+    assert_eq!(alert["kind"], "untrusted-option82");
+    assert_eq!(alert["places"][0], "relay 10.99.0.2, from 10.99.0.11");
+    // The same from the relay itself.
+    relay.send_to(&take.octets(), SERVER);
+    assert_eq!(relay.next().kind, Kind::Ack);
+    let leases = lab.leases(&server);
+    assert_eq!(leases[0]["relay"]["circuit_id"], "74657374");
+    is_well(&relay, 9);
+}
+
 fn d5() -> Vec<Vec<u8>> {
     let many: Vec<u8> = (0..127).flat_map(|number| [number, 0]).collect();
     vec![

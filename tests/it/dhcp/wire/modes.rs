@@ -206,3 +206,102 @@ fn the_inventory_keeps_an_address_for_a_unit() {
     let told = lab.leases(&server);
     assert_eq!(told[0]["why"]["reason"], "reserved");
 }
+
+/// A renewal is unicast and passes no relay: the unit is where it was.
+#[test]
+fn a_renewal_keeps_the_port_that_the_relay_named() {
+    let mut lab = Lab::new();
+    lab.host("rly", "sw", Some("10.99.0.2/16"));
+    lab.host("c1", "sw", None);
+    let dhcp = network("server", "probe = false\nrelays = [\"10.99.0.2\"]");
+    let server = lab.serve(&dhcp);
+    let at = Ipv4Addr::new(10, 99, 0, 2);
+    let relay = lab.relay("rly", at);
+    let ask = Message::new(Kind::Discover, 5)
+        .through(at)
+        .with(82, &[1, 1, b'7']);
+    relay.send_to(&ask.octets(), SERVER);
+    let offer = relay.next();
+    let mut take = ask
+        .with(50, &offer.yiaddr.octets())
+        .with(54, &SERVER.octets());
+    take.kind = Kind::Request;
+    relay.send_to(&take.octets(), SERVER);
+    assert_eq!(relay.next().kind, Kind::Ack);
+    let before = lab.leases(&server);
+    lab.plug_address("c1", offer.yiaddr);
+    let client = lab.client_at("c1", offer.yiaddr);
+    let renews = Message::new(Kind::Request, 5).from(offer.yiaddr);
+    client.send_to(&renews.octets(), SERVER);
+    assert_eq!(client.next().kind, Kind::Ack);
+    let after = lab.leases(&server);
+    assert_eq!(after[0]["why"]["reason"], "renewed");
+    assert_eq!(before[0]["relay"]["circuit_id"], "37");
+    assert_eq!(after[0]["relay"], before[0]["relay"]);
+}
+
+/// What comes from three routers away says nothing of who is here.
+#[test]
+fn observe_believes_nobody_who_is_elsewhere() {
+    let mut lab = Lab::new();
+    lab.switch("far");
+    lab.host("rtr", "sw", Some("10.99.0.2/16"));
+    lab.plug("rtr", "eth1", "far", Some("198.51.100.1/24"));
+    lab.host("thief", "far", Some("198.51.100.9/24"));
+    lab.host("other", "sw", Some("10.99.0.3/16"));
+    lab.host("c1", "sw", None);
+    for (host, to, via) in [
+        ("srv", "198.51.100.0/24", "10.99.0.2"),
+        ("thief", "10.99.0.0/16", "198.51.100.1"),
+    ] {
+        let route = ["-n", &lab.full(host), "route", "add", to, "via", via];
+        super::lab::run("ip", &route);
+    }
+    let forward = lab.output("rtr", "sysctl", &["-w", "net.ipv4.ip_forward=1"]);
+    assert!(forward.status.success());
+    // No network is configured: the sites' prefixes are what counts.
+    let server = lab.serve("mode = \"observe\"\n");
+    for mac in ["805ec0000005", "805ec0000006", "805ec0000007"] {
+        server.add(mac, "T46S");
+    }
+    let own = Ipv4Addr::new(198, 51, 100, 9);
+    let thief = lab.client("thief");
+    let ack = |last: u8, at: Ipv4Addr| {
+        let mut octets = Message::new(Kind::Ack, last)
+            .with(54, &[10, 99, 0, 3])
+            .octets();
+        octets[0] = 2;
+        octets[16..20].copy_from_slice(&at.octets());
+        octets
+    };
+    // A REQUEST and an ACK in a listed unit's name, for his own address and for one that is here.
+    for at in [own, Ipv4Addr::new(10, 99, 20, 5)] {
+        let ask = Message::new(Kind::Request, 5).with(50, &at.octets());
+        thief.send_to(&ask.octets(), SERVER);
+        thief.send_to(&ask.from(own).octets(), SERVER);
+        lab.relay("thief", own).send_at(&ack(5, at), SERVER, 68);
+    }
+    lab.until(&server, &["dhcp", "decisions"], |said| {
+        said["items"][0]["reason"] == "outside"
+    });
+    // On the wire both are learned, but for an address of nobody here.
+    let client = lab.client("c1");
+    let stray = Message::new(Kind::Request, 5).with(50, &own.octets());
+    client.send(&stray.octets());
+    let here = Message::new(Kind::Request, 6).with(50, &[10, 99, 20, 6]);
+    client.send(&here.octets());
+    let granted = ack(7, Ipv4Addr::new(10, 99, 20, 7));
+    lab.relay("other", Ipv4Addr::new(10, 99, 0, 3))
+        .broadcast(&granted, 68);
+    let leases = lab.until(&server, &["dhcp", "leases"], |said| {
+        said["items"]
+            .as_array()
+            .is_some_and(|items| items.len() > 1)
+    });
+    let items = leases["items"].as_array().unwrap();
+    let ips: Vec<&str> = items
+        .iter()
+        .map(|row| row["ip"].as_str().unwrap())
+        .collect();
+    assert_eq!(ips, ["10.99.20.6", "10.99.20.7"]);
+}

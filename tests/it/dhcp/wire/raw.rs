@@ -103,7 +103,7 @@ impl Raw {
 
     /// Sends to another port of everybody.
     pub(super) fn broadcast(&self, octets: &[u8], port: u16) {
-        self.0.send_to(octets, (Ipv4Addr::BROADCAST, port)).unwrap();
+        self.send_at(octets, Ipv4Addr::BROADCAST, port);
     }
 
     /// Whether anything comes within a moment.
@@ -117,7 +117,12 @@ impl Raw {
     }
 
     pub(super) fn send_to(&self, octets: &[u8], to: Ipv4Addr) {
-        self.0.send_to(octets, (to, 67)).unwrap();
+        self.send_at(octets, to, 67);
+    }
+
+    /// Sends to another port.
+    pub(super) fn send_at(&self, octets: &[u8], to: Ipv4Addr, port: u16) {
+        self.0.send_to(octets, (to, port)).unwrap();
     }
 
     /// The next reply.

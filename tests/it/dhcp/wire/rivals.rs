@@ -112,3 +112,54 @@ fn f12_two_of_our_nodes_say_the_same_and_a_third_server_is_alerted() {
         assert_eq!(standing["other_servers"], json!([]));
     }
 }
+
+/// What another server says to us, as anybody can from anywhere, is no reason to be silent; and
+/// while we are, nobody loses the lease that it has of us.
+#[test]
+fn a_forged_answer_silences_nobody_s_lease() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    lab.host("c2", "sw", None);
+    lab.host("rogue", "sw", Some("10.99.0.66/16"));
+    let server = lab.serve(&network("server", ""));
+    let rogue_at = "10.99.0.66".parse().unwrap();
+    let own = "10.99.0.1".parse().unwrap();
+    let rogue = lab.relay("rogue", rogue_at);
+    let mut forged = Message::new(Kind::Offer, 1)
+        .with(54, &[10, 99, 0, 66])
+        .octets();
+    forged[0] = 2;
+    rogue.send_at(&forged, own, 68);
+    let client = lab.client("c1");
+    let ask = Message::new(Kind::Discover, 5);
+    client.send(&ask.octets());
+    let offer = client.next();
+    let mut take = ask.with(50, &offer.yiaddr.octets()).with(54, &own.octets());
+    take.kind = Kind::Request;
+    client.send(&take.octets());
+    assert_eq!(client.next().kind, Kind::Ack);
+    // To everybody it counts.
+    rogue.broadcast(&forged, 68);
+    lab.until(&server, &["dhcp"], |said| {
+        said["other_servers"] != json!([])
+    });
+    drop(client);
+    lab.plug_address("c1", offer.yiaddr);
+    let holder = lab.client_at("c1", offer.yiaddr);
+    let renews = Message::new(Kind::Request, 5).from(offer.yiaddr);
+    holder.send_to(&renews.octets(), own);
+    assert_eq!(holder.next().kind, Kind::Ack);
+    let other = lab.client("c2");
+    other.send(&Message::new(Kind::Discover, 6).octets());
+    lab.until(&server, &["dhcp", "decisions"], |said| {
+        said["items"][0]["reason"] == "gave-way"
+    });
+    other.is_silent();
+    let release = Message::new(Kind::Release, 5)
+        .from(offer.yiaddr)
+        .with(54, &own.octets());
+    holder.send_to(&release.octets(), own);
+    lab.until(&server, &["dhcp", "leases"], |said| {
+        said["items"] == json!([])
+    });
+}
