@@ -79,6 +79,11 @@ pub struct Refusal {
 #[derive(Clone, Debug)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// Of a transfer that nobody follows.
+    pub const NOBODY: Self = Self(0);
+}
+
 /// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {

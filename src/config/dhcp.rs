@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::raw::{RawDhcp, RawSubnet};
 use super::resolve::{Tell, prefix};
 use super::values;
-use crate::model::dhcp::{Dhcp, Mode, Serve, Subnet};
+use crate::model::dhcp::{Dhcp, Mode, OWN_OPTIONS, Serve, Subnet};
 
 /// Where the configuration says nothing, in seconds.
 const LEASE_TIME: u32 = 3600;
@@ -166,12 +166,9 @@ fn lease(text: &str) -> Result<u32, String> {
     seconds.ok_or_else(|| format!("{text:?} is not between 60s and 136 years"))
 }
 
-/// Options that the server itself writes.
-const OWN: [u8; 10] = [50, 51, 52, 53, 54, 55, 56, 57, 61, 82];
-
 /// `hex:0a0b`, `ip:10.0.0.1,10.0.0.2`, `u8:5`, `u16:5`, `u32:5`, else a text.
 fn option(code: u8, text: &str) -> Result<Vec<u8>, String> {
-    if OWN.contains(&code) {
+    if OWN_OPTIONS.contains(&code) {
         return Err("the server writes this option itself".to_owned());
     }
     let number = |text: &str| text.parse::<u32>().ok();
@@ -228,6 +225,9 @@ mod tests {
         check("ip:10.0.0.1, 10.0.0.2", Some(&[10, 0, 0, 1, 10, 0, 0, 2]));
         check("ip:10.0.0", None);
         check("u8:256", None);
+        for own in [51, 54, 58, 59, 61, 82, 118] {
+            assert!(option(own, "u32:5").is_err(), "{own}");
+        }
         check("u16:256", Some(&[1, 0]));
         check("u32:1", Some(&[0, 0, 0, 1]));
         assert!(option(54, "ip:10.0.0.1").is_err());

@@ -32,7 +32,7 @@ pub struct Explanation {
 pub fn explain(facts: &Facts, catalog: &Catalog, bases: &Bases) -> Explanation {
     let claims = claims(facts, catalog);
     let nobody = Known::default();
-    let who = point::who(&claims, &nobody, catalog);
+    let who = point::who(facts.channel, &claims, &nobody, catalog);
     let nothing = SiteProfile::default();
     let profile = catalog.profiles.get(DEFAULT);
     let profile = profile.map_or(&nothing, |profile| profile.as_ref());

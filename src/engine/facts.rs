@@ -137,4 +137,6 @@ pub struct PnpFacts {
     pub mac: Option<Mac>,
     pub agent: Option<Foreign>,
     pub call_id: String,
+    /// It came from no network that the host is on: from a site of ours, or its source is a lie.
+    pub routed: bool,
 }

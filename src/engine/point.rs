@@ -3,7 +3,8 @@
 //!
 //! Pointers are public: every unit of a recognised family gets them, listed or not (trust.md
 //! section 3). Recognition goes by the manifests; where these say nothing or agree, by the
-//! inventory record of the MAC or client identifier (design.md section 1).
+//! inventory record of the MAC or client identifier (design.md section 1). By SIP PnP the inventory
+//! does not exist: the unit's own words and the site of its address are all that an answer goes by.
 
 use std::sync::Arc;
 
@@ -69,8 +70,25 @@ pub fn client(dhcp: &DhcpFacts) -> (Option<Mac>, Option<Serial>) {
     }
 }
 
-/// Joins what the request says with what the inventory says.
-pub fn who<'a>(claims: &Claims, known: &'a Known, catalog: &'a Catalog) -> Who<'a> {
+/// Joins what the request says with what the inventory says. By PnP the inventory tells which unit
+/// is meant, and has no part in the answer.
+pub fn who<'a>(
+    channel: Channel,
+    claims: &Claims,
+    known: &'a Known,
+    catalog: &'a Catalog,
+) -> Who<'a> {
+    let who = listed(claims, known, catalog);
+    if channel == Channel::SipPnp && claims.conflict.is_none() {
+        return Who {
+            kind: of_claims(claims, catalog),
+            ..who
+        };
+    }
+    who
+}
+
+fn listed<'a>(claims: &Claims, known: &'a Known, catalog: &'a Catalog) -> Who<'a> {
     let nobody = |trouble| Who {
         device: None,
         kind: None,
@@ -139,9 +157,12 @@ fn of_claims<'a>(claims: &Claims, catalog: &'a Catalog) -> Option<Kind<'a>> {
     })
 }
 
-/// The site that a unit is told the bases of: its own, else that of its address or its relay.
+/// The site that a unit is told the bases of: its own, else that of its address or its relay. By
+/// PnP that of its address.
 pub fn site(facts: &Facts, who: &Who<'_>, world: &World<'_>) -> Option<String> {
-    let own = who.device.and_then(|device| device.config.site.clone());
+    let by_record = facts.channel != Channel::SipPnp;
+    let own = who.device.filter(|_| by_record);
+    let own = own.and_then(|device| device.config.site.clone());
     let relay = facts.dhcp.as_ref().and_then(|dhcp| dhcp.giaddr);
     own.or_else(|| site_of(facts.source, world))
         .or_else(|| site_of(relay, world))
@@ -193,15 +214,21 @@ pub fn decide(
     before: Option<&Beginning>,
     world: &World<'_>,
 ) -> Verdict {
+    // A source that is neither near nor at a site of ours is a lie, or no unit of ours.
+    let routed = facts.pnp.as_ref().is_some_and(|pnp| pnp.routed);
+    if routed && site_of(facts.source, world).is_none() {
+        return Verdict {
+            reason: reason::OUTSIDE,
+            ..Verdict::default()
+        };
+    }
     let looking = facts.dhcp.as_ref().is_some_and(|dhcp| dhcp.observed);
     let (decision, reason) = match (&who.trouble, &who.kind) {
-        (Some(_), _) => (Decision::Refuse, reason::DISAGREE),
+        (Some(_), None) => (Decision::Refuse, reason::DISAGREE),
         (None, None) => (Decision::Refuse, reason::NOT_RECOGNISED),
-        (None, Some(_)) if looking => (Decision::Refuse, reason::OBSERVED),
-        (None, Some(kind)) if kind.family.reach == Reach::None => {
-            (Decision::Refuse, reason::ABSENT)
-        }
-        (None, Some(kind)) => {
+        (_, Some(_)) if looking => (Decision::Refuse, reason::OBSERVED),
+        (_, Some(kind)) if kind.family.reach == Reach::None => (Decision::Refuse, reason::ABSENT),
+        (_, Some(kind)) => {
             let reply = reply(facts, claims, kind, bases, values);
             if reply.is_empty() {
                 (Decision::Refuse, reason::NO_POINTER)
@@ -243,17 +270,19 @@ fn alerts(facts: &Facts, who: &Who<'_>) -> Vec<AlertDraft> {
         text,
     };
     let channel = facts.channel.as_str();
+    let told = match who.kind {
+        Some(_) => "it was told what any unit is told that says so",
+        None => "it was told nothing",
+    };
     match (&who.trouble, who.device) {
         (Some(Trouble::Identifiers(ids)), _) => {
-            let text = format!(
-                "a request by {channel} named this unit and another one: it was told nothing"
-            );
+            let text = format!("a request by {channel} named this unit and another one: {told}");
             ids.iter().map(|id| draft(*id, text.clone())).collect()
         }
         (Some(Trouble::Vendor(said)), Some(device)) => {
             let listed = &device.config.vendor;
             let text = format!(
-                "the inventory says {listed}, what it sends by {channel} says {said}: it was told nothing"
+                "the inventory says {listed}, what it sends by {channel} says {said}: {told}"
             );
             vec![draft(device.id, text)]
         }

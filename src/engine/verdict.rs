@@ -115,6 +115,7 @@ pub mod reason {
     pub const NOT_RECOGNISED: &str = "not-recognised";
     pub const OBSERVED: &str = "observed";
     pub const OTHER_PLACE: &str = "other-place";
+    pub const OUTSIDE: &str = "outside";
     pub const PLAIN: &str = "plain-transport";
     pub const POINTED: &str = "pointed";
     pub const RENDER: &str = "render-error";

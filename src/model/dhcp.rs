@@ -4,6 +4,10 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+/// Options that are the server's own business or the client's, with pad and end: no manifest and no
+/// network gives them. Two of one code are read as one long value (RFC 3396).
+pub const OWN_OPTIONS: [u8; 15] = [0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 61, 82, 118, 255];
+
 /// How the server takes part in DHCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {

@@ -12,6 +12,7 @@ pub mod dhcp;
 pub mod guard;
 mod http;
 pub mod limits;
+mod links;
 pub mod listen;
 mod pipe;
 mod range;

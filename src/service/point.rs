@@ -1,8 +1,10 @@
 //! A unit asks where its configuration is: the same path as for a file, up to the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::record::Raised;
 use super::tickets::{Open, Tickets, Told};
@@ -22,6 +24,9 @@ use crate::model::identity::{Assurance, Channel};
 use crate::model::site::Site;
 use crate::pki;
 use crate::store::Write;
+
+/// A unit asks again after some seconds: so long its contact may take to be written.
+const RECORDED: Duration = Duration::from_secs(2);
 
 impl Service {
     /// Decides and records; a unit that changes meanwhile is decided again.
@@ -52,7 +57,7 @@ impl Service {
         };
         let bases = inner.hub.bases.load_full();
         let world = snapshot.world(now, fresh, bases.https.is_some(), &anchored);
-        let who = point::who(&claims, &known, &catalog);
+        let who = point::who(facts.channel, &claims, &known, &catalog);
         let site = point::site(facts, &who, &world);
         let row = site
             .as_ref()
@@ -138,7 +143,7 @@ impl Service {
         })
     }
 
-    /// What cannot be written keeps nobody from being told where to ask.
+    /// What cannot be written, or not in time, keeps nobody from being told where to ask.
     async fn try_write(
         &self,
         writes: Vec<Write>,
@@ -146,7 +151,12 @@ impl Service {
         raised: &[Raised],
         now: Timestamp,
     ) -> Result<(), Trouble> {
-        match self.write(writes, false, news).await {
+        let written = timeout(RECORDED, self.write(writes, false, news)).await;
+        let Ok(written) = written else {
+            tracing::error!("a contact is not recorded in time");
+            return Ok(());
+        };
+        match written {
             Err(Trouble::Store(error)) => {
                 tracing::error!(%error, "a contact is not recorded");
                 Ok(())

@@ -45,7 +45,7 @@ pub(super) struct Tickets(Mutex<(u64, BTreeMap<u64, Open>)>);
 
 impl Tickets {
     /// Of a transfer that nobody follows.
-    pub(super) const NOBODY: Ticket = Ticket(0);
+    pub(super) const NOBODY: Ticket = Ticket::NOBODY;
 
     /// Remembers a transfer until its end.
     pub(super) fn begin(&self, transfer: Open) -> Ticket {

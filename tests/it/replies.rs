@@ -172,6 +172,16 @@ fn mistakes_are_told_with_their_line() {
         2,
         "`255` is no option",
     );
+    check(
+        "[[dhcp]]\noptions = { 54 = \"x\" }",
+        2,
+        "the server writes option 54 itself",
+    );
+    check(
+        "[[dhcp]]\necho = [124, 82]\noptions = { 66 = \"x\" }",
+        2,
+        "the server writes option 82 itself",
+    );
     check("[[dhcp]]\nreply = 1", 2, "unknown field `reply`");
     check(
         "[sip_pnp]\nurl = \"{nowhere.x}\"",

@@ -432,9 +432,9 @@ fn alerts_add_up_jobs_are_capped_leases_move() {
         assert_eq!(holder().await, Some(lease("192.0.2.7", 2)));
         // Whoever ends a lease ends one of its own kind.
         let remove = |source| vec![Write::RemoveLease(at, source)];
-        commit(&store, remove(LeaseSource::Observed)).await.unwrap();
-        assert_eq!(holder().await, Some(lease("192.0.2.7", 2)));
         commit(&store, remove(LeaseSource::Own)).await.unwrap();
+        assert_eq!(holder().await, Some(lease("192.0.2.7", 2)));
+        commit(&store, remove(LeaseSource::Observed)).await.unwrap();
         assert_eq!(store.known(&ask).await.unwrap(), KnownRows::default());
         is_clean(&store).await;
     });

@@ -11,6 +11,7 @@ use crate::catalog::manifest::{
     Artefact, DhcpReply, Filter, FirmwareRule, OptionValue, Push, PushWay,
 };
 use crate::catalog::pattern::{Ground, Names, Pattern};
+use crate::model::dhcp::OWN_OPTIONS;
 
 /// Words that a reply's placeholder may name; others are variables, `artefact.ID` and `x@TABLE`.
 const PLACEHOLDERS: [&str; 9] = [
@@ -59,12 +60,19 @@ pub(super) fn dhcp(
         for (code, value) in &block.options {
             let read = match code.parse::<u8>() {
                 Ok(0 | 255) | Err(_) => Err(format!("`{code}` is no option")),
+                Ok(number) if OWN_OPTIONS.contains(&number) => {
+                    Err(format!("the server writes option {code} itself"))
+                }
                 Ok(number) => encoded(value).map(|value| (number, value)),
             };
             match read {
                 Ok((number, value)) => drop(reply.options.insert(number, value)),
                 Err(what) => reader.wrong(code, what, "docs/manifest.md, Replies"),
             }
+        }
+        if let Some(code) = reply.echo.iter().find(|code| OWN_OPTIONS.contains(code)) {
+            let what = format!("the server writes option {code} itself");
+            reader.wrong("echo", what, "docs/manifest.md, Replies");
         }
         let mut texts: Vec<String> = [&reply.siaddr, &reply.file]
             .into_iter()

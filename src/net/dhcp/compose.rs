@@ -54,7 +54,7 @@ pub(super) fn reply(to: &Packet, answer: &Answer, terms: &Terms<'_>) -> Option<R
     if let Some(seconds) = lease_time {
         options.extend(times(to, seconds));
     }
-    let mut rest = Vec::new();
+    let (mut family, mut rest) = (Vec::new(), Vec::new());
     if let Some(subnet) = subnet.filter(|_| terms.network) {
         rest = network(to, subnet);
     }
@@ -62,12 +62,17 @@ pub(super) fn reply(to: &Packet, answer: &Answer, terms: &Terms<'_>) -> Option<R
     if let Some(named) = to.options.get(&code::SUBNET) {
         rest.push((code::SUBNET, named.clone()));
     }
-    let family = terms.pointer.map(|pointer| pointer.options.as_slice());
-    for (number, value) in family.unwrap_or_default() {
-        rest.retain(|(known, _)| known != number);
-        rest.push((*number, value.clone()));
+    if let Some(pointer) = terms.pointer {
+        let own = |number: &u8| pointer.options.iter().any(|(known, _)| known == number);
+        rest.retain(|(number, _)| !own(number));
+        family.clone_from(&pointer.options);
     }
-    options.append(&mut rest);
+    // What does not fit moves to fields that many boot ROMs do not read, or is lost: without a mask
+    // and a router nothing is reached, without the family's options nothing is configured; the rest
+    // comes last.
+    let needed = |(number, _): &(u8, Vec<u8>)| [code::MASK, code::ROUTER].contains(number);
+    let (first, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(needed);
+    options.extend(first.into_iter().chain(family).chain(rest));
     let file = terms.pointer.and_then(|pointer| pointer.file.as_deref());
     let file = file.map(str::as_bytes).filter(|name| name.len() <= FILE);
     Some(Reply {
@@ -131,4 +136,65 @@ fn network(to: &Packet, subnet: &Subnet) -> Vec<(u8, Vec<u8>)> {
         options.push((*number, value.clone()));
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::packet::{Direction, parse};
+    use super::*;
+    use crate::answer::Ticket;
+    use crate::engine::lease::Grant;
+
+    /// A client without option 57 gets a datagram of 576 octets: the network's long lists give way.
+    #[test]
+    fn what_the_family_is_told_goes_before_the_network_s_lists() {
+        let mut octets = vec![1, 1, 6, 0, 0, 0, 0, 7];
+        octets.resize(236, 0);
+        octets.extend_from_slice(&super::super::packet::MAGIC);
+        octets.extend_from_slice(&[53, 1, 1, 255]);
+        let to = parse(&octets, Direction::Request).unwrap();
+        let servers = vec![Ipv4Addr::new(10, 99, 0, 1); 60];
+        let subnet = Arc::new(Subnet {
+            net: "10.99.0.0/16".parse().unwrap(),
+            pools: Vec::new(),
+            exclude: Vec::new(),
+            router: Some(Ipv4Addr::new(10, 99, 0, 1)),
+            dns: servers.clone(),
+            ntp: Vec::new(),
+            domain: None,
+            lease_time: 3600,
+            site: None,
+            options: vec![(119, vec![7; 200]), (66, b"the network's".to_vec())],
+        });
+        let pointer = Pointed {
+            options: vec![(43, vec![1; 90]), (66, vec![2; 40]), (160, vec![3; 40])],
+            siaddr: None,
+            file: None,
+            url: None,
+            ticket: Ticket::NOBODY,
+        };
+        let answer = Answer::Offer(Grant {
+            ip: Ipv4Addr::new(10, 99, 10, 1),
+            lease_time: subnet.lease_time,
+            subnet,
+            fresh: false,
+        });
+        let terms = Terms {
+            server: Ipv4Addr::new(10, 99, 0, 1),
+            pointer: Some(&pointer),
+            network: true,
+        };
+        let reply = reply(&to, &answer, &terms).unwrap();
+        let codes: Vec<u8> = reply.options.iter().map(|(number, _)| *number).collect();
+        assert_eq!(codes, [54, 51, 1, 3, 43, 66, 160, 6, 119]);
+        let (octets, left) = reply.encode(&to);
+        assert_eq!(left, [6, 119]);
+        let read = parse(&octets, Direction::Reply).unwrap();
+        assert_eq!(read.options.get(&52), None, "all in the options field");
+        for (number, value) in &pointer.options {
+            assert_eq!(read.option(*number), value, "{number}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use nix::sys::socket::{LinkAddr, SockaddrStorage, bind, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::net::{UdpSocket, UnixDatagram};
 
+use super::super::links;
 use super::frame::{ARP, CLIENT_PORT, IPV4, SERVER_PORT};
 
 /// What the kernel keeps for us while we are busy, in octets: a storm of several thousand requests.
@@ -67,21 +68,10 @@ impl Interface {
     /// The addresses of the interface with their networks, and those of the whole machine, as they
     /// stand now.
     pub fn addresses(&self) -> (Vec<Ipv4Net>, Vec<Ipv4Addr>) {
-        let Ok(all) = getifaddrs() else {
-            return (Vec::new(), Vec::new());
-        };
-        let (mut via, mut own) = (Vec::new(), Vec::new());
-        for one in all {
-            if let Some(ip) = one.address.as_ref().and_then(ipv4) {
-                own.push(ip);
-                if one.interface_name == self.name {
-                    let mask = one.netmask.as_ref().and_then(ipv4);
-                    let net = mask.and_then(|mask| Ipv4Net::with_netmask(ip, mask).ok());
-                    via.push(net.unwrap_or(Ipv4Net::from(ip)));
-                }
-            }
-        }
-        (via, own)
+        let all = links::networks();
+        let own = all.iter().map(|(_, net)| net.addr()).collect();
+        let here = all.into_iter().filter(|(name, _)| *name == self.name);
+        (here.map(|(_, net)| net).collect(), own)
     }
 
     fn failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> WireError + use<> {
@@ -92,10 +82,6 @@ impl Interface {
             source,
         }
     }
-}
-
-fn ipv4(address: &SockaddrStorage) -> Option<Ipv4Addr> {
-    address.as_sockaddr_in().map(|found| found.ip())
 }
 
 /// The sockets that are bound, before they are served.

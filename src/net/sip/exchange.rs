@@ -17,6 +17,8 @@ use crate::engine::facts::PnpFacts;
 const T1: Duration = Duration::from_millis(500);
 /// The longest pause between two sendings.
 const T2: Duration = Duration::from_secs(4);
+/// So often a NOTIFY is sent to an address that nothing came back from: it may be a victim's.
+const UNHEARD: u8 = 3;
 /// How long a NOTIFY is sent again.
 const TIMEOUT: Duration = Duration::from_secs(32);
 /// How long a Call-ID is remembered after its end.
@@ -73,9 +75,24 @@ struct Told {
     ticket: Ticket,
     notify: Send,
     marks: Marks,
+    /// Sendings until now.
+    sent: u8,
+    /// The unit said that it has the NOTIFY, and is not done yet.
+    heard: bool,
     pause: Duration,
     next: Instant,
     until: Instant,
+}
+
+impl Told {
+    /// When it is sent again, or is over.
+    fn due(&self) -> Instant {
+        if self.heard || self.sent < UNHEARD {
+            self.next.min(self.until)
+        } else {
+            self.until
+        }
+    }
 }
 
 struct Exchange {
@@ -145,10 +162,14 @@ impl Exchanges {
         let Some(exchange) = self.open.get_mut(&key) else {
             return Heard::Nothing;
         };
-        let State::Told(told) = &exchange.state else {
+        let State::Told(told) = &mut exchange.state else {
             return Heard::Nothing;
         };
-        if status < 200 || !notify::answers(message, &told.marks.branch) {
+        if !notify::answers(message, &told.marks.branch) {
+            return Heard::Nothing;
+        }
+        if status < 200 {
+            told.heard = true;
             return Heard::Nothing;
         }
         let how = if status < 300 {
@@ -192,6 +213,8 @@ impl Exchanges {
             ticket,
             notify: notify.clone(),
             marks,
+            sent: 1,
+            heard: false,
             pause: T1,
             next: now + T1,
             until: now + TIMEOUT,
@@ -210,8 +233,9 @@ impl Exchanges {
                 unanswered.push(told.ticket.clone());
                 exchange.state = State::Over;
                 exchange.last = now;
-            } else if now >= told.next {
+            } else if now >= told.due() {
                 sends.push(told.notify.clone());
+                told.sent = told.sent.saturating_add(1);
                 told.pause = (told.pause * 2).min(T2);
                 told.next = now + told.pause;
             }
@@ -225,7 +249,7 @@ impl Exchanges {
             .open
             .values()
             .filter_map(|exchange| match &exchange.state {
-                State::Told(told) => Some(told.next.min(told.until)),
+                State::Told(told) => Some(told.due()),
                 State::Asked | State::Over => None,
             });
         told.min()
@@ -241,7 +265,8 @@ impl Exchanges {
         self.open.is_empty()
     }
 
-    /// Room for one more: what is over and old goes first, then the oldest that is over.
+    /// Room for one more: what is over and old goes first, then the oldest that is over, then the
+    /// oldest that no listed unit waits for.
     fn make_room(&mut self, source: IpAddr, now: Instant) -> bool {
         let busy = |exchange: &Exchange| !matches!(exchange.state, State::Over);
         let own = self
@@ -256,8 +281,16 @@ impl Exchanges {
                 .retain(|_, exchange| busy(exchange) || now - exchange.last < MEMORY);
         }
         if self.open.len() >= MOST {
-            let over = self.open.iter().filter(|(_, exchange)| !busy(exchange));
-            let oldest = over.min_by_key(|(_, exchange)| exchange.last);
+            let strangers = |exchange: &Exchange| match &exchange.state {
+                State::Told(told) => told.ticket.0 == Ticket::NOBODY.0,
+                State::Asked | State::Over => false,
+            };
+            let free = |(_, exchange): &(&Key, &Exchange)| !busy(exchange) || strangers(exchange);
+            let oldest = self
+                .open
+                .iter()
+                .filter(free)
+                .min_by_key(|(_, exchange)| (busy(exchange), exchange.last));
             match oldest.map(|(key, _)| key.clone()) {
                 Some(key) => drop(self.open.remove(&key)),
                 None => return false,

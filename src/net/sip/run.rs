@@ -9,23 +9,27 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as Probe};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, sleep_until, timeout};
 
 use super::exchange::{Ask, Exchanges, Heard, Send};
 use super::message::MOST;
 use super::notify::Marks;
-use crate::answer::{Asked, Delivery, Door};
-use crate::engine::facts::{Facts, Target};
+use crate::answer::{Asked, Delivery, Door, Ticket};
+use crate::engine::facts::{Facts, PnpFacts, Target};
 use crate::model::identity::Channel;
+use crate::net::links;
 use crate::net::listen::{ListenError, Stop};
 
 /// Questions to the core at once; units ask again.
 const QUESTIONS: usize = 64;
 /// Interfaces that came up are looked for this often.
 const JOIN: Duration = Duration::from_secs(10);
+/// How long ends of exchanges may take to be recorded when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What all listeners share.
 pub struct Plane<D> {
@@ -101,9 +105,12 @@ pub fn bind(address: SocketAddr) -> Result<Listener, ListenError> {
 }
 
 fn open(address: SocketAddr) -> io::Result<Listener> {
-    let heard = socket(address)?;
-    let own = match address.ip().is_multicast() {
-        true => Some(socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?),
+    // A call server on this host has the same port, perhaps on every address: what is sent to a
+    // group is not its. But at an address of the host we would take what is.
+    let group = address.ip().is_multicast();
+    let heard = socket(address, group)?;
+    let own = match group {
+        true => Some(socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), false)?),
         false => None,
     };
     let listener = Listener {
@@ -115,11 +122,10 @@ fn open(address: SocketAddr) -> io::Result<Listener> {
     Ok(listener)
 }
 
-fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+fn socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    // A call server on this host has the same port, perhaps on every address.
-    socket.set_reuse_address(true)?;
+    socket.set_reuse_address(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
     UdpSocket::from_std(socket.into())
@@ -136,12 +142,15 @@ pub async fn run<D: Door>(
 ) -> Result<(), ListenError> {
     let mut exchanges = Exchanges::default();
     let mut questions: JoinSet<Answered> = JoinSet::new();
+    // Nobody waits for the store: there are no more of these than exchanges.
+    let mut ends: JoinSet<()> = JoinSet::new();
+    let mut near = near();
     let mut joins = joins();
     let (mut first, mut second) = (vec![0; MOST + 1], vec![0; MOST + 1]);
     loop {
         let due = exchanges.next();
         let heard = tokio::select! {
-            () = stop.drain.cancelled() => return Ok(()),
+            () = stop.drain.cancelled() => break,
             got = listener.heard.recv_from(&mut first) => got.map(|(n, from)| (first.get(..n), from)),
             got = hear(listener.own.as_ref(), &mut second) => {
                 got.map(|(n, from)| (second.get(..n), from))
@@ -156,12 +165,14 @@ pub async fn run<D: Door>(
                 let (sends, unanswered) = exchanges.due(Instant::now());
                 send(&listener, &sends).await;
                 for ticket in unanswered {
-                    plane.door.delivered(&ticket, Delivery::Broken, 0).await;
+                    end(&mut ends, &plane, ticket, Delivery::Broken);
                 }
                 continue;
             }
+            Some(_) = ends.join_next() => continue,
             _ = joins.tick() => {
                 listener.join();
+                near = self::near();
                 continue;
             }
         };
@@ -176,9 +187,9 @@ pub async fn run<D: Door>(
         match exchanges.hear(datagram, from, Instant::now()) {
             Ok(Heard::Nothing) => {}
             Ok(Heard::Again(again)) => send(&listener, &[again]).await,
-            Ok(Heard::Ended(ticket, how)) => plane.door.delivered(&ticket, how, 0).await,
+            Ok(Heard::Ended(ticket, how)) => end(&mut ends, &plane, ticket, how),
             Ok(Heard::Asks(ask)) if questions.len() < QUESTIONS => {
-                let (plane, facts) = (Arc::clone(&plane), facts(&ask));
+                let (plane, facts) = (Arc::clone(&plane), facts(&ask, &near));
                 questions.spawn(async move {
                     let asked = plane.door.point(facts).await;
                     (ask, asked)
@@ -188,6 +199,22 @@ pub async fn run<D: Door>(
             Err(why) => tracing::debug!(%from, %why, "a datagram that is not for us"),
         }
     }
+    let all = async { while ends.join_next().await.is_some() {} };
+    if timeout(DRAIN, all).await.is_err() {
+        tracing::warn!("ends of exchanges are not recorded");
+    }
+    Ok(())
+}
+
+/// The end of an exchange on its way to the core.
+fn end<D: Door>(ends: &mut JoinSet<()>, plane: &Arc<Plane<D>>, ticket: Ticket, how: Delivery) {
+    let plane = Arc::clone(plane);
+    ends.spawn(async move { plane.door.delivered(&ticket, how, 0).await });
+}
+
+/// The networks that this host is on.
+fn near() -> Vec<Ipv4Net> {
+    links::networks().into_iter().map(|(_, net)| net).collect()
 }
 
 fn joins() -> Interval {
@@ -210,10 +237,14 @@ async fn hear(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usiz
     }
 }
 
-fn facts(ask: &Ask) -> Facts {
+fn facts(ask: &Ask, near: &[Ipv4Net]) -> Facts {
     let mut facts = Facts::new(Channel::SipPnp, Target::default());
     facts.source = Some(ask.from.ip());
-    facts.pnp = Some(ask.facts.clone());
+    let here = |ip: &Ipv4Addr| near.iter().any(|net| net.contains(ip));
+    facts.pnp = Some(PnpFacts {
+        routed: !matches!(ask.from.ip(), IpAddr::V4(ip) if here(&ip)),
+        ..ask.facts.clone()
+    });
     facts
 }
 

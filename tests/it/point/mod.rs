@@ -151,20 +151,29 @@ pub(super) fn decide(facts: &Facts, known: &Known, before: Option<&Beginning>, a
     let catalog =
         catalog("[[dhcp]]\noptions = { 66 = \"{pointer}\" }\n[sip_pnp]\nurl = \"{pointer}/\"");
     let claims = claims(facts, &catalog);
-    let who = point::who(&claims, known, &catalog);
+    let who = point::who(facts.channel, &claims, known, &catalog);
+    world(at, |world| {
+        let told = (&bases(), &Values::new());
+        point::decide(facts, &claims, &who, told, before, world)
+    })
+}
+
+/// A world without sites, at second `at` of its time.
+pub(super) fn world<T>(at: i64, what: impl FnOnce(&World<'_>) -> T) -> T {
+    let sites = (BTreeMap::new(), BTreeMap::new());
+    let (published, anchored) = (BTreeMap::new(), BTreeSet::new());
     let world = World {
         now: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(at),
         fresh_boot: BootId(u64::try_from(at).unwrap() + 1),
-        sites: &BTreeMap::new(),
-        zones: &BTreeMap::new(),
+        sites: &sites.0,
+        zones: &sites.1,
         waivers: &[],
-        published: &BTreeMap::new(),
-        anchored: &BTreeSet::new(),
+        published: &published,
+        anchored: &anchored,
         registrar: false,
         https: true,
     };
-    let told = (&bases(), &Values::new());
-    point::decide(facts, &claims, &who, told, before, &world)
+    what(&world)
 }
 
 pub(super) fn listed(vendor: &str, family: &str, model: &str) -> Known {

@@ -16,7 +16,7 @@ fn told(more: &str, facts: &Facts, bases: &Bases, values: &Values) -> Reply {
     let catalog = catalog(more);
     let claims = claims(facts, &catalog);
     let nobody = Known::default();
-    let who = point::who(&claims, &nobody, &catalog);
+    let who = point::who(facts.channel, &claims, &nobody, &catalog);
     let kind = who.kind.expect("it is recognised");
     point::reply(facts, &claims, &kind, bases, values)
 }

@@ -1,11 +1,13 @@
 //! Who is told a pointer, and who nothing.
 
+use dialtone::engine::facts::{Facts, PnpFacts};
 use dialtone::engine::identify::{Conflict, claims};
 use dialtone::engine::known::Known;
 use dialtone::engine::point::{self, Trouble};
+use dialtone::engine::target;
 use dialtone::engine::verdict::reason;
 use dialtone::model::activation::Outcome;
-use dialtone::model::identity::{DeviceId, Mac, Serial};
+use dialtone::model::identity::{Channel, DeviceId, Mac, Serial};
 
 use super::{CHADDR, asks, catalog, decide, device, is_pointed, listed};
 
@@ -48,7 +50,7 @@ fn the_model_is_the_unit_s_word_and_else_the_inventory_s() {
     let catalog = catalog("");
     let check = |options: &[(u8, &[u8])], known: &Known, expect: &str| {
         let claims = claims(&asks(options), &catalog);
-        let who = point::who(&claims, known, &catalog);
+        let who = point::who(Channel::Dhcp, &claims, known, &catalog);
         let model = who.kind.and_then(|kind| kind.model);
         assert_eq!(model.as_deref(), Some(expect), "{options:?}");
     };
@@ -108,7 +110,7 @@ fn identifiers_that_point_at_two_units_are_told_nothing() {
         disagreeing: vec![DeviceId(3)],
         ..Known::default()
     };
-    let who = point::who(&claims, &known, &catalog);
+    let who = point::who(Channel::Dhcp, &claims, &known, &catalog);
     assert_eq!(who.trouble, Some(Trouble::Identifiers(vec![DeviceId(3)])));
 }
 
@@ -127,4 +129,49 @@ fn a_client_identifier_names_a_mac_or_a_serial() {
     check(b"\0a b", None, None);
     check(&[255, 1, 2, 3, 4, 0, 1], None, None);
     check(&[], None, None);
+}
+
+/// By PnP nobody learns that a MAC is listed, as which vendor's, with which serial, or where.
+#[test]
+fn pnp_answers_as_if_there_were_no_inventory() {
+    let mut facts = Facts::new(Channel::SipPnp, target::parse(b"/").unwrap());
+    facts.pnp = Some(PnpFacts {
+        vendor: Some("Acme".to_owned()),
+        mac: Mac::parse(CHADDR).ok(),
+        call_id: "a".to_owned(),
+        ..PnpFacts::default()
+    });
+    let stranger = decide(&facts, &Known::default(), None, 0);
+    assert!(is_pointed(&stranger));
+    let mut two = listed("acme", "gear", "G1");
+    let mut second = device("acme", "gear", "G1");
+    second.id = DeviceId(2);
+    two.by_serial = Some(second);
+    for (known, alerts) in [
+        (listed("acme", "gear", "G2"), 0),
+        (listed("bolt", "thing", "G1"), 1),
+        (two, 2),
+    ] {
+        let verdict = decide(&facts, &known, None, 0);
+        assert_eq!(verdict.decision, stranger.decision);
+        // Whose unit it is taken for is seen in the records alone.
+        assert_eq!(verdict.alerts.len(), alerts);
+    }
+    // The record's site has no part in it; that of DHCP has.
+    let known = listed("acme", "gear", "G1");
+    let site = |facts: &Facts| {
+        let catalog = catalog("");
+        let claims = claims(facts, &catalog);
+        let who = point::who(facts.channel, &claims, &known, &catalog);
+        super::world(0, |world| point::site(facts, &who, world))
+    };
+    assert_eq!(site(&facts), None);
+    assert_eq!(site(&asks(&[])).as_deref(), Some("hq"));
+    // A source that is neither near nor at a site gets silence, listed or not.
+    facts.pnp.as_mut().unwrap().routed = true;
+    for known in [Known::default(), known.clone()] {
+        let verdict = decide(&facts, &known, None, 0);
+        assert_eq!(verdict.reason, reason::OUTSIDE);
+        assert!(!is_pointed(&verdict) && verdict.unit.is_none() && !verdict.sighting);
+    }
 }

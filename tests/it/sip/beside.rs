@@ -1,12 +1,14 @@
 //! Beside a call server on the same host and port, on a wire of its own: kamailio answers what is
 //! sent to the host, we answer what is sent to the group, and the unit's acknowledgement reaches us.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
 use tempfile::TempDir;
 
 use crate::serve_process::Process;
@@ -184,4 +186,18 @@ fn a_call_server_on_the_host_s_address_keeps_its_port() {
 #[test]
 fn a_call_server_on_every_address_keeps_its_port() {
     beside("0.0.0.0", false);
+}
+
+/// An address of the host where a call server is already: we do not take what is sent to it.
+#[tokio::test]
+async fn an_address_of_the_host_is_not_shared() {
+    let theirs = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+    theirs.set_reuse_address(true).unwrap();
+    let everywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+    theirs.bind(&everywhere.into()).unwrap();
+    let port = theirs.local_addr().unwrap().as_socket().unwrap().port();
+    let own = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    assert!(dialtone::net::sip::bind(own).is_err());
+    drop(theirs);
+    assert!(dialtone::net::sip::bind(own).is_ok());
 }

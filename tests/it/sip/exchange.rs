@@ -166,9 +166,31 @@ fn one_call_id_is_answered_once() {
 
 #[test]
 fn a_notify_is_sent_again_by_the_timers_of_rfc_3261_until_acknowledged() {
+    // E begins at T1 and doubles up to T2; F ends it at 64 times T1 (section 17.1.2.2).
+    sent_again(
+        true,
+        &[
+            500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+        ],
+    );
+}
+
+/// The source may be a lie: an address that says nothing gets three datagrams, and no more.
+#[test]
+fn who_never_answers_is_left_alone_soon() {
+    sent_again(false, &[500, 1500]);
+}
+
+/// When a NOTIFY is sent again that the unit says it has got, or says nothing of.
+fn sent_again(trying: bool, expect: &[u64]) {
     let mut play = Play::new();
     let ask = play.asks(&subscribe("a", ""), phone(), 0);
     let sends = play.tell(&ask, 1, 0);
+    if trying {
+        let message = acknowledge(&text(&sends[1]), "100 Trying");
+        let heard = play.hear(&message, phone(), 1);
+        assert!(matches!(heard, Ok(Heard::Nothing)));
+    }
     let mut at = Vec::new();
     let mut unanswered = Vec::new();
     for millis in (0..40_000).step_by(100) {
@@ -178,13 +200,7 @@ fn a_notify_is_sent_again_by_the_timers_of_rfc_3261_until_acknowledged() {
         at.extend(again.iter().map(|_| millis));
         unanswered.extend(over.iter().map(|ticket| (millis, ticket.0)));
     }
-    // E begins at T1 and doubles up to T2; F ends it at 64 times T1 (section 17.1.2.2).
-    assert_eq!(
-        at,
-        [
-            500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500
-        ]
-    );
+    assert_eq!(at, expect);
     assert_eq!(unanswered, [(32_000, 1)]);
     assert_eq!(play.exchanges.next(), None);
 }
@@ -313,6 +329,27 @@ fn memory_is_bounded_and_a_flood_pushes_no_unit_out() {
     }
     assert!(play.exchanges.len() <= 4096);
     let done = play.hear(&acknowledge(&text(&sends[1]), "200 OK"), phone(), 10);
+    assert!(matches!(done, Ok(Heard::Ended(Ticket(1), Delivery::Whole))));
+}
+
+/// Forged sources of a maker's units, as many as are remembered and more: each is told the URL.
+#[test]
+fn a_flood_of_forged_sources_shuts_nobody_out() {
+    let mut play = Play::new();
+    let listed = play.asks(&subscribe("own", ""), phone(), 0);
+    let sends = play.tell(&listed, 1, 0);
+    for n in 0..6_000_u32 {
+        let [_, _, a, b] = n.to_be_bytes();
+        let from = SocketAddr::from(([10, 98, a, b], 5060));
+        let ask = play.asks(&subscribe("f", ""), from, 1 + u64::from(n) / 1000);
+        assert_eq!(play.tell(&ask, Ticket::NOBODY.0, 1).len(), 2);
+    }
+    assert!(play.exchanges.len() <= 4096);
+    let new: SocketAddr = "10.99.0.8:5062".parse().unwrap();
+    let ask = play.asks(&subscribe("new", ""), new, 10);
+    assert_eq!(play.tell(&ask, 2, 10).len(), 2);
+    // A listed unit's exchange is not pushed out.
+    let done = play.hear(&acknowledge(&text(&sends[1]), "200 OK"), phone(), 20);
     assert!(matches!(done, Ok(Heard::Ended(Ticket(1), Delivery::Whole))));
 }
 

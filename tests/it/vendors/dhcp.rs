@@ -138,7 +138,7 @@ fn given(
     let scopes = BTreeMap::from([((Layer::Global, String::new()), scope)]);
     let profile = &catalog.profiles["default"];
     let values = resolve::of_site(None, &scopes, profile, &catalog.vocabulary);
-    let who = point::who(&claims, &known, catalog);
+    let who = point::who(facts.channel, &claims, &known, catalog);
     match &who.kind {
         Some(kind) => {
             let own = kind.vendor.id == vendor && kind.family.id == family;
