@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::client::Call;
 use super::exit::{Exit, Fail};
 use super::globals::Globals;
 use super::out;
@@ -23,6 +24,7 @@ use crate::model::identity::{Channel, Mac};
 use crate::model::secret::Foreign;
 use crate::net::sip::subscribe;
 use crate::pki;
+use crate::service::Service;
 
 /// One line of input; unknown keys are ignored.
 #[derive(Deserialize)]
@@ -63,7 +65,7 @@ struct Names {
 /// `explain [--profiles DIR]`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Explain {
-    /// Folder with manifests; may be given several times, an earlier one wins [default: profiles]
+    /// Without a server: folder with manifests; may be given several times, an earlier one wins
     #[arg(long, value_name = "DIR")]
     profiles: Vec<PathBuf>,
 }
@@ -71,28 +73,56 @@ pub(super) struct Explain {
 impl Explain {
     /// Explains every line; an unreadable one becomes `{"error":…}` and exit code 1 at the end.
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
-        let catalog = catalog(&self.profiles)?;
-        let out = globals.out();
-        let mut exit = Exit::Done;
-        for line in std::io::stdin().lock().lines() {
-            let answer = line
-                .map_err(|error| error.to_string())
-                .and_then(|line| facts(&line));
-            let row = match answer {
-                Ok(facts) => {
-                    // The default configuration has no base that a unit elsewhere could reach.
-                    let explanation = explain(&facts, &catalog, &Bases::default());
-                    shown(&explanation, &facts)
-                }
-                Err(error) => {
-                    exit = Exit::Failed;
-                    json!({ "error": error })
-                }
-            };
-            out.line(&row.to_string())?;
+        if self.profiles.is_empty() {
+            let session = globals.session()?;
+            let call = Call::to(&["explain"]);
+            // A line that is none is told by its reader; the server sees what is one.
+            return each(globals, |line| {
+                let request: Value =
+                    serde_json::from_str(line).map_err(|error| error.to_string())?;
+                facts(request.clone())?;
+                Ok(session.send(http::Method::POST, &call, Some(&request)))
+            });
         }
-        Ok(exit)
+        let catalog = catalog(&self.profiles)?;
+        each(globals, |line| {
+            let request = serde_json::from_str(line).map_err(|error| error.to_string())?;
+            let facts = facts(request)?;
+            // The default configuration has no base that a unit elsewhere could reach.
+            let explanation = explain(&facts, &catalog, &Bases::default());
+            Ok(Ok(shown(&explanation, &facts)))
+        })
     }
+}
+
+/// One line out for each line in. What `answer` cannot read is told in its place, what fails ends it.
+fn each(
+    globals: &Globals,
+    answer: impl Fn(&str) -> Result<Result<Value, Fail>, String>,
+) -> Result<Exit, Fail> {
+    let out = globals.out();
+    let mut exit = Exit::Done;
+    for line in std::io::stdin().lock().lines() {
+        let told = line
+            .map_err(|error| error.to_string())
+            .and_then(|line| answer(&line));
+        let row = match told {
+            Ok(row) => row?,
+            Err(error) => {
+                exit = Exit::Failed;
+                json!({ "error": error })
+            }
+        };
+        out.line(&row.to_string())?;
+    }
+    Ok(exit)
+}
+
+/// What a running server makes of a request.
+pub(super) async fn by(service: &Service, request: Value) -> Result<Value, String> {
+    let facts = facts(request)?;
+    let told = service.explain(&facts).await;
+    Ok(shown(&told.map_err(|error| error.to_string())?, &facts))
 }
 
 /// The folders that a flag named, or the one beside us.
@@ -115,8 +145,8 @@ pub(super) fn catalog(named: &[PathBuf]) -> Result<Arc<Catalog>, Fail> {
     catalog.ok_or_else(|| Fail::usage("profiles", "the manifests have errors"))
 }
 
-fn facts(line: &str) -> Result<Facts, String> {
-    let request: Request = serde_json::from_str(line).map_err(|error| error.to_string())?;
+fn facts(request: Value) -> Result<Facts, String> {
+    let request: Request = serde_json::from_value(request).map_err(|error| error.to_string())?;
     let channel = Channel::parse(&request.channel).ok_or_else(|| {
         format!(
             "channel `{}` is none of https, http, tftp, dhcp, sip-pnp",
@@ -230,7 +260,7 @@ fn shown(explanation: &Explanation, facts: &Facts) -> Value {
         "firmware": claims.firmware,
         "assurance": explanation.assurance.as_str(),
         "artefact": explanation.artefact,
-        "device": null,
+        "device": explanation.device.map(|id| id.to_string()),
         "decision": explanation.decision,
         "reason": explanation.reason,
         "why": claims.why,

@@ -11,12 +11,14 @@ use super::resolve;
 use crate::catalog::Catalog;
 use crate::catalog::manifest::Reach;
 use crate::catalog::site_profile::{DEFAULT, SiteProfile};
-use crate::model::identity::Assurance;
+use crate::model::identity::{Assurance, DeviceId};
 
-/// What the server makes of a request when it knows the manifests alone.
-#[derive(Clone, Debug)]
+/// What the server makes of a request.
+#[derive(Clone, Debug, Default)]
 pub struct Explanation {
     pub claims: Claims,
+    /// The listed unit; only a running server knows one.
+    pub device: Option<DeviceId>,
     /// The kind of the artefact that the path is, in the manifest's word.
     pub artefact: Option<&'static str>,
     pub assurance: Assurance,
@@ -42,11 +44,7 @@ pub fn explain(facts: &Facts, catalog: &Catalog, bases: &Bases) -> Explanation {
         .filter(|kind| kind.family.reach != Reach::None)
         .map(|kind| point::reply(facts, &claims, &kind, bases, &values))
         .unwrap_or_default();
-    let artefact = claims.paths.iter().find_map(|(vendor, family, id)| {
-        let own = claims.family.as_ref().is_none_or(|named| named == family);
-        let family = catalog.family(vendor, family).filter(|_| own)?;
-        family.artefact(id).map(|artefact| artefact.kind.as_str())
-    });
+    let artefact = artefact_of(&claims, catalog);
     let (decision, reason) = match (&claims.conflict, &claims.vendor) {
         (Some(_), _) => (None, "identifiers-disagree"),
         (None, None) => (Some("ignore"), "not-recognised"),
@@ -54,10 +52,20 @@ pub fn explain(facts: &Facts, catalog: &Catalog, bases: &Bases) -> Explanation {
     };
     Explanation {
         claims,
+        device: None,
         artefact,
         assurance: Assurance::L0,
         decision,
         reason,
         reply,
     }
+}
+
+/// The kind of the artefact that a request names, in the manifest's word.
+pub fn artefact_of(claims: &Claims, catalog: &Catalog) -> Option<&'static str> {
+    claims.paths.iter().find_map(|(vendor, family, id)| {
+        let own = claims.family.as_ref().is_none_or(|named| named == family);
+        let family = catalog.family(vendor, family).filter(|_| own)?;
+        family.artefact(id).map(|artefact| artefact.kind.as_str())
+    })
 }

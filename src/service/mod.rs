@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod cases;
+mod explain;
 pub mod leases;
 pub(crate) mod material;
 pub(crate) mod point;
@@ -12,6 +13,7 @@ mod recent;
 mod record;
 mod report;
 mod revisions;
+mod scene;
 mod settings;
 mod skeletons;
 mod tickets;
@@ -22,7 +24,6 @@ use std::sync::Arc;
 
 use crate::answer::{Answer, Asked, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
 use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
-use crate::engine::decide::{UnitSide, decide};
 use crate::engine::facts::Facts;
 use crate::engine::identify::claims;
 use crate::engine::known::ProfileKey;
@@ -96,48 +97,36 @@ impl Service {
         }))
     }
 
+    /// The same as for everybody else, by what the request says of itself.
+    fn unanswered(&self, facts: &Facts) -> Answer {
+        let catalog = self.0.hub.catalog.load_full();
+        let claims = claims(facts, &catalog);
+        let nobody = crate::engine::known::Known::default();
+        let selected = select(facts, &claims, &nobody, &catalog);
+        Answer::Refuse(refusal_of(&selected, claims.vendor.is_some()))
+    }
+
     /// One decision and what follows from it.
     async fn attempt(&self, facts: &Facts) -> Result<Answer, Trouble> {
         let inner = &self.0;
-        let now = inner.hub.now();
-        let catalog = inner.hub.catalog.load_full();
-        let claims = claims(facts, &catalog);
-        let known = inner.known(facts, &claims, now).await?;
-        let snapshot = inner.snapshots.of(&inner.hub)?;
-        let selected = select(facts, &claims, &known, &catalog);
-        let refusal = refusal_of(&selected, claims.vendor.is_some());
-        let bases = inner.hub.bases.load_full();
-        let anchored = snapshot.anchored(&inner.hub);
-        let Some(fresh) = (inner.hub.random)() else {
-            return Ok(Answer::Refuse(refusal));
+        let Some(scene) = inner.scene(facts).await? else {
+            return Ok(self.unanswered(facts));
         };
-        let world = snapshot.world(now, fresh, bases.https.is_some(), &anchored);
-
+        let (now, claims, known) = (scene.now, &scene.claims, &scene.known);
+        let selected = select(facts, claims, known, &scene.catalog);
+        let refusal = refusal_of(&selected, claims.vendor.is_some());
         let unit = match &selected.subject {
-            Subject::Unit(device) => inner.unit_case(device, &selected, &snapshot).await?,
+            Subject::Unit(device) => inner.unit_case(device, &selected, &scene.snapshot).await?,
             Subject::Stranger | Subject::Several(_) => None,
         };
-        let always = claims
-            .vendor
-            .as_ref()
-            .and_then(|vendor| catalog.vendors.get(vendor))
-            .map(|vendor| vendor.certificates.iter().map(|rule| &rule.always))
-            .map(Iterator::collect::<Vec<_>>)
-            .unwrap_or_default();
-        let side = unit.as_ref().map(|case| UnitSide {
-            family: &case.revision.family,
-            revision: case.revision.digest,
-            needs: case.needs,
-            always: &always,
-        });
-        let mut verdict = decide(facts, &claims, &known, &selected, side, &world);
+        let mut verdict = scene.decided(facts, &selected, unit.as_ref());
 
         // Rendered first: a file that cannot be made is a refusal, and spends nothing.
         let made = match &verdict.decision {
             Decision::Refuse | Decision::Point(_) => None,
             Decision::Bootstrap(plan) | Decision::Serve(plan) => {
                 let made = self
-                    .make(plan, facts, &claims, unit.as_ref(), &snapshot)
+                    .make(plan, facts, claims, unit.as_ref(), &scene.snapshot)
                     .await?;
                 Some((plan.clone(), made))
             }
@@ -146,7 +135,7 @@ impl Service {
             Some((plan, Ok(made))) => Some((plan, made)),
             Some((plan, Err(why))) => {
                 tracing::error!(artefact = plan.artefact, %why, "a file cannot be rendered");
-                verdict = record::unrendered(verdict, &known, why.is_unpublished());
+                verdict = record::unrendered(verdict, known, why.is_unpublished());
                 None
             }
             None => None,
@@ -159,8 +148,8 @@ impl Service {
         let recorded = self
             .record(
                 facts,
-                &claims,
-                &known,
+                claims,
+                known,
                 &selected,
                 &verdict,
                 made.as_ref(),
@@ -323,12 +312,7 @@ impl Door for Service {
                 }
             }
         }
-        // The same as for everybody else, by what the request says of itself.
-        let catalog = self.0.hub.catalog.load_full();
-        let claims = claims(&facts, &catalog);
-        let nobody = crate::engine::known::Known::default();
-        let selected = select(&facts, &claims, &nobody, &catalog);
-        Answer::Refuse(refusal_of(&selected, claims.vendor.is_some()))
+        self.unanswered(&facts)
     }
 
     async fn point(&self, facts: Facts) -> Asked {

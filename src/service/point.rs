@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::record::Raised;
+use super::scene::Scene;
 use super::tickets::{Open, Tickets, Told};
-use super::{DEFAULT_PROFILE, Service, TRIES, Trouble};
+use super::{DEFAULT_PROFILE, Inner, Service, TRIES, Trouble};
 use crate::answer::{Asked, Delivery, Pointed, Ticket};
 use crate::catalog::Catalog;
 use crate::catalog::site_profile::SiteProfile;
 use crate::engine::facts::Facts;
-use crate::engine::identify::claims;
 use crate::engine::point::{self, Who};
 use crate::engine::reply;
 use crate::engine::resolve::{self, Scopes, Values};
@@ -46,30 +46,14 @@ impl Service {
 
     async fn try_point(&self, facts: &Facts) -> Result<Asked, Trouble> {
         let inner = &self.0;
-        let now = inner.hub.now();
-        let catalog = inner.hub.catalog.load_full();
-        let claims = claims(facts, &catalog);
-        let known = inner.known(facts, &claims, now).await?;
-        let snapshot = inner.snapshots.of(&inner.hub)?;
-        let anchored = snapshot.anchored(&inner.hub);
-        let Some(fresh) = (inner.hub.random)() else {
+        let Some(scene) = inner.scene(facts).await? else {
             return Ok(Asked::default());
         };
-        let bases = inner.hub.bases.load_full();
-        let world = snapshot.world(now, fresh, bases.https.is_some(), &anchored);
-        let who = point::who(facts.channel, &claims, &known, &catalog);
-        let site = point::site(facts, &who, &world);
-        let row = site
-            .as_ref()
-            .and_then(|name| snapshot.settings.sites.get(name));
-        let values = values(site.as_deref(), &catalog, &snapshot.settings.scopes);
-        let before = who
-            .device
-            .and_then(|device| inner.arrivals.before(device.id));
-        let told = (&bases_at(row, &bases), &values);
-        let verdict = point::decide(facts, &claims, &who, told, before.as_ref(), &world);
+        let (now, claims, known) = (scene.now, &scene.claims, &scene.known);
+        let who = point::who(facts.channel, claims, known, &scene.catalog);
+        let (site, verdict) = inner.pointing(facts, &who, &scene);
         if verdict.sighting {
-            self.sight(facts, &claims, &known, &verdict, now);
+            self.sight(facts, claims, known, &verdict, now);
         }
         let ticket = self.record_pointer(facts, &who, &verdict, now).await?;
         let pointer = match verdict.decision {
@@ -86,7 +70,7 @@ impl Service {
             pointer,
             device: who.device.map(|device| device.id),
             recognised: who.kind.is_some(),
-            serial: claims.serial,
+            serial: claims.serial.clone(),
             site,
         })
     }
@@ -204,6 +188,28 @@ impl Service {
             text: text.to_owned(),
         };
         self.put(&device, None, check).await
+    }
+}
+
+impl Inner {
+    /// The engine's decision on a pointer, and the site whose bases it is of. Nothing is recorded.
+    pub(super) fn pointing(
+        &self,
+        facts: &Facts,
+        who: &Who<'_>,
+        scene: &Scene,
+    ) -> (Option<String>, Verdict) {
+        let world = scene.world();
+        let site = point::site(facts, who, &world);
+        let settings = &scene.snapshot.settings;
+        let row = site.as_ref().and_then(|name| settings.sites.get(name));
+        let values = values(site.as_deref(), &scene.catalog, &settings.scopes);
+        let before = who
+            .device
+            .and_then(|device| self.arrivals.before(device.id));
+        let told = (&bases_at(row, &scene.bases), &values);
+        let verdict = point::decide(facts, &scene.claims, who, told, before.as_ref(), &world);
+        (site, verdict)
     }
 }
 

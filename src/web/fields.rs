@@ -18,6 +18,11 @@ pub(crate) struct Fields {
 pub(crate) type Change<T> = Option<Option<T>>;
 
 impl Fields {
+    /// The object as it came, for whoever reads it as a whole.
+    pub(crate) fn whole(self) -> Value {
+        Value::Object(self.map)
+    }
+
     pub(crate) fn new(map: Map<String, Value>) -> Self {
         Self {
             map,

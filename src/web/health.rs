@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use tokio::sync::mpsc;
@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/backup", get(backup))
         .route("/doctor", get(doctor))
+        .route("/explain", post(explain))
         .route("/status", get(status))
 }
 
@@ -42,6 +43,16 @@ impl State {
         let now = self.admin.hub().now();
         now.duration_since(self.began).as_secs().max(0)
     }
+}
+
+/// What the server would make of a request. Nothing is done.
+async fn explain(Extract(state): Extract<State>, call: Call) -> Reply {
+    call.words(&[])?;
+    let request = call.object()?.whole();
+    let told = (state.setup.explain)(request).await;
+    Ok(Answer::ok(
+        told.map_err(|what| Problem::new(Code::BodyInvalid, what))?,
+    ))
 }
 
 async fn doctor(Extract(state): Extract<State>, call: Call) -> Reply {

@@ -28,9 +28,11 @@ mod wire_device;
 mod wire_health;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,11 @@ pub use self::listen::{bind_unix, serve_tcp, serve_unix};
 use crate::admin::Admin;
 use crate::catalog;
 use crate::pki::{Anchor, Shown};
+
+/// From a request's description to what the server would make of it.
+pub type Explain = Arc<dyn Fn(Value) -> Explained + Send + Sync>;
+/// What an [`Explain`] comes to.
+pub type Explained = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
 /// What the server gives the API besides the hub.
 #[derive(Clone)]
@@ -50,6 +57,9 @@ pub struct Setup {
     pub anchors: Arc<dyn Fn() -> Vec<Anchor> + Send + Sync>,
     /// Called after a person gave an anchor: takes it up.
     pub anchors_changed: Arc<dyn Fn() + Send + Sync>,
+    /// What the server would make of a request, or what is wrong with its description (contract
+    /// section 5).
+    pub explain: Explain,
     /// What is wrong in the profile folders as they stand on disk.
     pub lint: Arc<dyn Fn() -> Vec<catalog::Problem> + Send + Sync>,
 }

@@ -5,12 +5,19 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::serve_process::{Process, SITE, configure, device, enter};
+
 const VECTORS: &str = include_str!("../fixtures/vectors/three.jsonl");
 
 /// Answers of the real command to lines of input, with its exit code.
 fn explain(profiles: &str, input: &str) -> (Vec<Value>, i32) {
+    explain_by(&["--profiles", profiles], input)
+}
+
+fn explain_by(words: &[&str], input: &str) -> (Vec<Value>, i32) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_dialtone"))
-        .args(["explain", "--profiles", profiles])
+        .arg("explain")
+        .args(words)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -156,6 +163,42 @@ fn a_line_that_cannot_be_read_is_an_error_in_its_place() {
             .contains("dot segments")
     );
     assert_eq!(answers[3]["model"], "SPA942");
+}
+
+#[test]
+fn a_running_server_explains_by_its_inventory_and_does_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    configure(folder.path(), "", SITE);
+    let server = Process::start(&folder);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let api = server.api();
+    runtime.block_on(enter(&api, "yealink", "T46S", "001565000001", "CANARY-1"));
+    let data = server.data.display().to_string();
+    let ask = |channel: &str, source: &str, mac: &str| {
+        format!(r#"{{"channel":"{channel}","path":"/{mac}.cfg","source":"{source}"}}"#)
+    };
+    let input = [
+        ask("https", "127.0.0.1", "001565000001"),
+        ask("https", "198.51.100.7", "001565000001"),
+        ask("http", "127.0.0.1", "001565000002"),
+        "{\"channel\":\"smoke\"}".to_owned(),
+    ];
+    let (told, code) = explain_by(&["--data", &data], &input.join("\n"));
+    assert_eq!((told.len(), code), (4, 1), "{told:?}");
+    let decided = |row: &Value| {
+        let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        [text("assurance"), text("decision"), text("reason")]
+    };
+    assert_eq!(decided(&told[0]), ["L1", "serve", "served"], "{told:?}");
+    assert!(told[0]["device"].is_string());
+    assert_eq!(decided(&told[1])[..2], ["L0", "bootstrap"], "{told:?}");
+    assert!(told[2]["device"].is_null());
+    assert!(told[3]["error"].is_string());
+    // No window was opened, no serving used, no check made.
+    let (again, _) = explain_by(&["--data", &data], &input[0]);
+    assert_eq!(again[0], told[0]);
+    let unit = runtime.block_on(device(&api, "001565000001"));
+    assert_eq!(unit["activation"]["state"], "expected", "{unit}");
 }
 
 #[test]

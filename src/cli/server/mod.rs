@@ -270,7 +270,9 @@ async fn launch<D: Door>(
     live.publish().await;
     let stop = Stop::default();
     let mut tasks = JoinSet::new();
-    let people = tasks::people(&live, &stop);
+    let explaining = service.clone();
+    let explaining = explaining.unwrap_or_else(|| Service::new(Arc::clone(&hub)));
+    let people = tasks::people(&live, explaining, &stop);
     tasks::serve_people(&mut tasks, admin_socket, bound.admin, people, &live, &stop)?;
     tasks::serve_sip_pnp(&mut tasks, bound.sip_pnp, door.clone(), &live, &stop);
     tasks::serve_tftp(&mut tasks, bound.tftp, door.clone(), &live, &stop);

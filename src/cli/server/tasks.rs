@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::super::explain;
 use super::ServerError;
 use super::folders;
 use super::live::Live;
@@ -31,13 +32,17 @@ const SWEEP: Duration = Duration::from_secs(60);
 pub(super) type Tasks = JoinSet<Result<(), ServerError>>;
 
 /// What the API works with.
-pub(super) fn people(live: &Arc<Live>, stop: &Stop) -> State {
+pub(super) fn people(live: &Arc<Live>, service: Service, stop: &Stop) -> State {
     let (listed, taken, linted) = (Arc::clone(live), Arc::clone(live), Arc::clone(live));
     let setup = Setup {
         data: live.config().data.clone(),
         authority: live.authority.show(),
         anchors: Arc::new(move || listed.anchors()),
         anchors_changed: Arc::new(move || taken.notice_anchors()),
+        explain: Arc::new(move |request| {
+            let service = service.clone();
+            Box::pin(async move { explain::by(&service, request).await })
+        }),
         lint: Arc::new(move || {
             let config = linted.config();
             let mut problems = folders::missing(&config);
