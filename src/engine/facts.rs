@@ -93,6 +93,10 @@ pub struct DhcpFacts {
     pub giaddr: Option<IpAddr>,
     /// The interface that heard it.
     pub interface: Option<String>,
+    /// Addresses of the network that the client is on: what its relay names, else the interface's own.
+    pub link: Vec<IpAddr>,
+    /// The site that the configuration gives to that network.
+    pub site: Option<String>,
     /// Option 82 of a trusted relay.
     pub port: Option<RelayPort>,
     /// Somebody else's server answers: we only look on.

@@ -157,15 +157,21 @@ fn of_claims<'a>(claims: &Claims, catalog: &'a Catalog) -> Option<Kind<'a>> {
     })
 }
 
-/// The site that a unit is told the bases of: its own, else that of its address or its relay. By
-/// PnP that of its address.
+/// The site that a unit is told the bases of: its own, else that of its address, its network, its
+/// relay. By PnP that of its address.
 pub fn site(facts: &Facts, who: &Who<'_>, world: &World<'_>) -> Option<String> {
     let by_record = facts.channel != Channel::SipPnp;
     let own = who.device.filter(|_| by_record);
     let own = own.and_then(|device| device.config.site.clone());
-    let relay = facts.dhcp.as_ref().and_then(|dhcp| dhcp.giaddr);
+    let dhcp = facts.dhcp.as_ref();
+    let network = || {
+        let dhcp = dhcp?;
+        let link = || dhcp.link.iter().find_map(|ip| site_of(Some(*ip), world));
+        dhcp.site.clone().or_else(link)
+    };
     own.or_else(|| site_of(facts.source, world))
-        .or_else(|| site_of(relay, world))
+        .or_else(network)
+        .or_else(|| site_of(dhcp.and_then(|dhcp| dhcp.giaddr), world))
 }
 
 /// What a unit of this kind is told.

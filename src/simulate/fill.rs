@@ -8,13 +8,14 @@ use super::conduct::Conduct;
 use super::unit::Identity;
 
 /// Holes that every unit fills by itself.
-pub(super) const OWN: [&str; 13] = [
+pub(super) const OWN: [&str; 14] = [
     "mac",
     "mac:upper",
     "mac:colon",
     "mac:upper-colon",
     "mac:dash",
     "mac:upper-dash",
+    "mac:dot4",
     "serial",
     "model",
     "model:lower",
@@ -58,6 +59,7 @@ impl Filler {
             ("mac:upper-colon".to_owned(), mac.joined(":").to_uppercase()),
             ("mac:dash".to_owned(), mac.joined("-")),
             ("mac:upper-dash".to_owned(), mac.joined("-").to_uppercase()),
+            ("mac:dot4".to_owned(), by_four(&mac.bare())),
             ("serial".to_owned(), who.serial.clone()),
             ("model".to_owned(), who.model.clone()),
             ("model:lower".to_owned(), who.model.to_lowercase()),
@@ -150,6 +152,13 @@ impl Filler {
         }
         filled
     }
+}
+
+/// Digits in groups of four with dots between them.
+fn by_four(digits: &str) -> String {
+    let (a, rest) = digits.split_at_checked(4).unwrap_or((digits, ""));
+    let (b, c) = rest.split_at_checked(4).unwrap_or((rest, ""));
+    format!("{a}.{b}.{c}")
 }
 
 /// A text with `<NAME>` for settings and `[…]` for parts that are left out where a setting in them

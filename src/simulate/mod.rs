@@ -15,6 +15,7 @@ mod ask;
 mod belief;
 mod client;
 mod conduct;
+pub mod dhcp;
 mod fill;
 mod old_tls;
 pub mod pnp;

@@ -168,6 +168,11 @@ impl Unit {
         self.flash.files.get(path).map(Vec::as_slice)
     }
 
+    /// `vendor/family`.
+    pub fn family(&self) -> &str {
+        &self.conduct.family
+    }
+
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.who

@@ -12,6 +12,9 @@ use tokio::time::timeout;
 
 use crate::device_plane::PATIENCE;
 
+/// Free ports of loopback.
+const LISTEN: &str = "https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\ntftp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\nsip_pnp = [\"127.0.0.1:0\"]\n";
+
 /// Where every test's clock begins: a Monday morning.
 pub(crate) const NOW: &str = "2026-11-23T09:00:00Z";
 
@@ -64,7 +67,17 @@ impl Server {
         more: &str,
         door: impl FnOnce(&Arc<Hub>) -> D,
     ) -> Result<Self, ServerError> {
-        write_config(&folder, more);
+        Self::start_at(folder, clock, (more, LISTEN), door).await
+    }
+
+    /// As [`Server::start_in`], with the lines of `[listen]`.
+    pub(crate) async fn start_at<D: Door>(
+        folder: TempDir,
+        clock: TestClock,
+        (more, listen): (&str, &str),
+        door: impl FnOnce(&Arc<Hub>) -> D,
+    ) -> Result<Self, ServerError> {
+        write_config(&folder, more, listen);
         let file = folder.path().join("dialtone.toml");
         let mut options = Options::from_file(&file, None).expect("a configuration");
         options.clock = clock.hub();
@@ -83,7 +96,7 @@ impl Server {
 
     /// Writes another configuration; a reload reads it.
     pub(crate) fn configure(&self, more: &str) {
-        write_config(&self.folder, more);
+        write_config(&self.folder, more, LISTEN);
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -114,11 +127,8 @@ impl Server {
     }
 }
 
-fn write_config(folder: &TempDir, more: &str) {
-    let data = folder.path().join("data");
-    let text = format!(
-        "data = {:?}\n{more}\n[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\ntftp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\nsip_pnp = [\"127.0.0.1:0\"]\n",
-        data.display().to_string()
-    );
+fn write_config(folder: &TempDir, more: &str, listen: &str) {
+    let data = folder.path().join("data").display().to_string();
+    let text = format!("data = {data:?}\n{more}\n[listen]\n{listen}");
     std::fs::write(folder.path().join("dialtone.toml"), text).unwrap();
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::super::clock;
+use super::seat::Seat;
 use crate::simulate::{Again, Clock, Conduct, Identity, Made, Purpose, Story, Surroundings, Unit};
 
 /// The most runs of one unit.
@@ -20,6 +21,8 @@ pub(super) struct Member {
     pub(super) who: Identity,
     pub(super) around: Surroundings,
     pub(super) self_consistent: bool,
+    /// Where it asks for its address and its pointer; none: it was given them.
+    pub(super) seat: Option<Arc<Seat>>,
 }
 
 /// What became of one unit.
@@ -33,6 +36,8 @@ pub(super) struct Flown {
     /// It could not be played at all.
     pub(super) problem: Option<String>,
     pub(super) again: Option<Again>,
+    /// From switching on until it rests.
+    pub(super) took: Duration,
 }
 
 impl Flown {
@@ -133,7 +138,9 @@ async fn one(member: Member) -> Flown {
         stories: Vec::new(),
         problem: None,
         again: None,
+        took: Duration::ZERO,
     };
+    let begun = Instant::now();
     let mut unit = match Unit::factory(member.conduct, member.who, member.around) {
         Ok(unit) => unit,
         Err(problem) => {
@@ -141,11 +148,24 @@ async fn one(member: Member) -> Flown {
             return flown;
         }
     };
+    let seat = member.seat;
+    let sit = async |unit: &mut Unit, boot: usize| match &seat {
+        Some(seat) => seat.sit(unit, boot).await,
+        None => Ok(()),
+    };
+    if let Err(why) = sit(&mut unit, 0).await {
+        flown.problem = Some(why);
+        return flown;
+    }
     flown.stories.push(unit.boot().await);
     while flown.stories.len() < RUNS {
         let restarts = matches!(unit.wants_again(), Some(Again::Now(_)));
         // With its account it has what it came for; without it, it may wait for it.
         if !restarts && unit.account().is_some() {
+            break;
+        }
+        if restarts && let Err(why) = sit(&mut unit, flown.stories.len()).await {
+            flown.problem = Some(why);
             break;
         }
         match unit.wait().await {
@@ -155,5 +175,6 @@ async fn one(member: Member) -> Flown {
     }
     flown.account = unit.account().map(|account| account.user);
     flown.again = unit.wants_again().cloned();
+    flown.took = begun.elapsed();
     flown
 }

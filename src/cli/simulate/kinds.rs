@@ -6,11 +6,11 @@ use rust_embed::RustEmbed;
 use toml::{Table, Value};
 
 use super::super::exit::Fail;
-use super::super::globals::Globals;
 use super::super::server::folders;
 use crate::catalog::Catalog;
 use crate::catalog::manifest::{ArtefactKind, Condition, Family, Trusts, Vendor};
 use crate::catalog::pattern::Found;
+use crate::config::Config;
 use crate::model::identity::{Channel, Mac};
 use crate::simulate::{Conduct, Identity};
 
@@ -56,9 +56,9 @@ impl Kind {
     pub(super) fn of_family(
         family: &str,
         model: Option<&str>,
-        globals: &Globals,
+        catalog: &Catalog,
     ) -> Result<Self, Fail> {
-        let live = live(family, globals)?;
+        let live = named(catalog, family);
         let own = Conducts::get(&format!("{family}/boot.toml"));
         if let Some(file) = own {
             let text = String::from_utf8_lossy(&file.data);
@@ -97,6 +97,16 @@ impl Kind {
         }
     }
 
+    /// Whether it is known what its units say by DHCP.
+    pub(super) fn knows_dhcp(&self) -> bool {
+        self.conduct.knows_dhcp()
+    }
+
+    /// The family as it is named.
+    pub(super) fn family(&self) -> &str {
+        &self.conduct.family
+    }
+
     /// What DHCP would hand out: the folder, or the whole name of the family's first file where
     /// the family takes no folder.
     pub(super) fn pointer(&self, server: &str, who: &Identity) -> String {
@@ -118,17 +128,15 @@ impl Kind {
     }
 }
 
-/// The family as the configuration's folders have it.
-fn live(family: &str, globals: &Globals) -> Result<Option<Live>, Fail> {
-    let config = globals.configuration()?;
-    let (catalog, problems) = folders::catalogue(&config);
-    let Some(catalog) = catalog else {
+/// The families as the configuration's folders have them.
+pub(super) fn catalogue(config: &Config) -> Result<Arc<Catalog>, Fail> {
+    let (catalog, problems) = folders::catalogue(config);
+    catalog.ok_or_else(|| {
         let mut fail = Fail::usage("catalog-invalid", "the vendor folders have problems")
             .next("`dialtone check` tells them all");
         fail.details = problems.iter().map(ToString::to_string).collect();
-        return Err(fail);
-    };
-    Ok(named(&catalog, family))
+        fail
+    })
 }
 
 fn named(catalog: &Catalog, family: &str) -> Option<Live> {

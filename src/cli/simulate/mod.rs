@@ -1,10 +1,12 @@
 //! `simulate`: boots units of chosen families against any server, and says what each made of it.
 
+mod dhcp_only;
 mod fleet;
 mod kinds;
+mod seat;
 mod told;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,14 +16,22 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use self::fleet::{Member, Patience, play};
 use self::kinds::Kind;
+use self::seat::Seat;
 use super::exit::{Exit, Fail};
 use super::globals::{Globals, read_file};
 use super::out::{self, Out};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::engine::reply::Bases;
 use crate::model::identity::Mac;
+use crate::service::point;
+use crate::simulate::dhcp::Wire;
 use crate::simulate::{ClientCertificate, Identity, Surroundings};
 
 /// Where a server with the defaults listens for units on plain HTTP.
 const SERVER: &str = "http://127.0.0.1:8080/";
+/// Where units ask by SIP PnP.
+const GROUP: &str = "224.0.1.75:5060";
 /// Where Debian and its kin keep the public roots.
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The most units of one run.
@@ -30,7 +40,7 @@ const MOST: u32 = 100_000;
 /// `simulate …`.
 ///
 /// `--server` is what DHCP would hand out to the units: http://, https:// or tftp://, a folder that ends in
-/// `/`, or a whole name where the family takes one.
+/// `/`, or a whole name where the family takes one. With --dhcp, --relay or --pnp the units ask for it.
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
     /// vendor/family; several times for several [default: every family with a boot.toml]
@@ -57,6 +67,28 @@ pub(super) struct Simulate {
     /// The first unit's own address, such as 127.0.1.1; the others follow [default: the machine's]
     #[arg(long, value_name = "ADDRESS")]
     source_from: Option<IpAddr>,
+    /// The units ask for their addresses on this interface, and give them to it while they run; as root
+    #[arg(long, value_name = "INTERFACE", conflicts_with_all = ["relay", "source_from"])]
+    dhcp: Option<String>,
+    /// They ask through a relay with this address of the machine's own, such as for thousands; their
+    /// addresses must be the machine's own: ip route add local NETWORK dev lo
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "dhcp_server",
+        conflicts_with = "source_from"
+    )]
+    relay: Option<Ipv4Addr>,
+    /// The server that the relay asks
+    #[arg(long, value_name = "ADDRESS", requires = "relay")]
+    dhcp_server: Option<Ipv4Addr>,
+    /// Prints what the network's own DHCP server offers to each kind of unit, and what is wrong with it;
+    /// takes no address and boots nothing
+    #[arg(long)]
+    dhcp_only: bool,
+    /// They ask by SIP PnP as well, and follow it where somebody answers
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = GROUP)]
+    pnp: Option<SocketAddr>,
     /// A client certificate with its chain, in PEM; every unit shows it
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_cert: Option<PathBuf>,
@@ -98,17 +130,35 @@ impl Simulate {
             let what = format!("--count is 1 to {MOST}, and --parallel 1 or more");
             return Err(Fail::usage("count-invalid", what));
         }
-        let kinds = self.kinds(globals)?;
-        let members = self.members(&kinds, server)?;
+        let config = globals.configuration()?;
+        let catalog = kinds::catalogue(&config)?;
+        let kinds = self.kinds(&catalog)?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(workers)
             .enable_all()
             .build()
             .map_err(|error| Fail::failed("runtime", error))?;
+        let entered = runtime.enter();
+        let wire = self.wire()?;
+        drop(entered);
+        if self.dhcp_only {
+            let Some(wire) = wire else {
+                let what = "--dhcp-only needs --dhcp INTERFACE, or --relay and --dhcp-server";
+                return Err(Fail::usage("dhcp-only", what));
+            };
+            let members = self.members(&kinds, server, None)?;
+            let bases = self.bases(globals, &config);
+            return runtime.block_on(dhcp_only::run(&wire, members, &catalog, &bases, out));
+        }
+        let seat = Seat::new(wire, self.dhcp.clone(), self.pnp).map(Arc::new);
+        let members = self.members(&kinds, server, seat.as_ref())?;
         let bar = indicatif::ProgressBar::new(u64::try_from(members.len()).unwrap_or(u64::MAX));
         let patience = Patience::seconds(self.patience);
         let flown = runtime.block_on(play(members, self.parallel, patience, &bar));
+        if let Some(seat) = seat {
+            runtime.block_on(seat.leave());
+        }
         bar.finish_and_clear();
         told::show(out, &flown)?;
         Ok(if flown.units.iter().all(|unit| unit.came_up()) {
@@ -118,7 +168,40 @@ impl Simulate {
         })
     }
 
-    fn kinds(&self, globals: &Globals) -> Result<Vec<Kind>, Fail> {
+    /// Where our own server would send units: to `--server`, else as the configuration says.
+    fn bases(&self, globals: &Globals, config: &Config) -> Bases {
+        let Some(named) = &globals.server else {
+            return point::bases_at(None, &super::server::bases_of(config));
+        };
+        let mut bases = Bases::default();
+        let own = Some(named.clone());
+        match named.split_once("://") {
+            Some(("https", _)) => (bases.https, bases.public_certificate) = (own, true),
+            Some(("tftp", host)) => bases.tftp = Some(host.trim_end_matches('/').to_owned()),
+            Some(_) | None => bases.http = own,
+        }
+        bases
+    }
+
+    /// The sockets by which units ask for addresses, where they do.
+    fn wire(&self) -> Result<Option<Wire>, Fail> {
+        let opened = match (&self.dhcp, self.relay, self.dhcp_server) {
+            (Some(interface), _, _) => Wire::interface(interface),
+            (None, Some(relay), Some(server)) => Wire::relay(relay, server),
+            (None, _, _) => return Ok(None),
+        };
+        let failed = |error: std::io::Error| {
+            let next = "port 68 of an interface, and port 67 of a relay, are root's";
+            Fail::failed(
+                "dhcp-socket",
+                format!("units cannot ask for addresses: {error}"),
+            )
+            .next(next)
+        };
+        opened.map(Some).map_err(failed)
+    }
+
+    fn kinds(&self, catalog: &Catalog) -> Result<Vec<Kind>, Fail> {
         if let Some(file) = &self.boot {
             let text = String::from_utf8(read_file(file)?)
                 .map_err(|_| Fail::usage("boot-invalid", "the file is no text"))?;
@@ -131,7 +214,7 @@ impl Simulate {
             self.family.clone()
         };
         for family in &named {
-            let kind = Kind::of_family(family, self.model.as_deref(), globals)?;
+            let kind = Kind::of_family(family, self.model.as_deref(), catalog)?;
             if kind.self_consistent {
                 out::note(&format!(
                     "{family}: no boot.toml; played by its manifest: self-consistent only"
@@ -143,7 +226,12 @@ impl Simulate {
     }
 
     /// The units, each with an address, a MAC and a serial of its own.
-    fn members(&self, kinds: &[Kind], server: &str) -> Result<Vec<Member>, Fail> {
+    fn members(
+        &self,
+        kinds: &[Kind],
+        server: &str,
+        seat: Option<&Arc<Seat>>,
+    ) -> Result<Vec<Member>, Fail> {
         let around = Surroundings {
             pointer: None,
             bind: None,
@@ -157,6 +245,11 @@ impl Simulate {
         let mut members = Vec::new();
         let mut place = 0;
         for kind in kinds {
+            if self.dhcp_only && !kind.knows_dhcp() {
+                let family = kind.family();
+                out::note(&format!("{family}: nobody wrote down what it says by DHCP"));
+                continue;
+            }
             let first = self.first(kind)?;
             for number in 0..self.count {
                 let who = Identity {
@@ -176,6 +269,7 @@ impl Simulate {
                     who,
                     around,
                     self_consistent: kind.self_consistent,
+                    seat: seat.cloned(),
                 });
                 place += 1;
             }

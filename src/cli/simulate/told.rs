@@ -211,12 +211,11 @@ fn total(fleet: &Fleet) -> Value {
         .map(|step| step.took)
         .collect();
     answered.sort();
-    let part = |hundredths: usize| {
-        let at = (answered.len() * hundredths)
-            .div_ceil(100)
-            .saturating_sub(1);
-        answered.get(at).map_or(0.0, |took| millis(*took))
-    };
+    let part = |hundredths: usize| part_of(&answered, hundredths);
+    let up = fleet.units.iter().filter(|unit| unit.came_up());
+    let mut boots: Vec<Duration> = up.map(|unit| unit.took).collect();
+    boots.sort();
+    let boot = |hundredths: usize| part_of(&boots, hundredths);
     let count = |fits: &dyn Fn(&Made) -> bool| steps.iter().filter(|step| fits(&step.made)).count();
     let seconds = fleet.took.as_secs_f64();
     let requests = u32::try_from(steps.len()).unwrap_or(u32::MAX);
@@ -230,7 +229,14 @@ fn total(fleet: &Fleet) -> Value {
         "not_given": count(&|made| *made == Made::NotGiven),
         "unanswered": count(&|made| matches!(made, Made::Failed(_))),
         "latency_ms": {"p50": part(50), "p99": part(99), "most": part(100)},
+        "boot_ms": {"p50": boot(50), "p99": boot(99), "most": boot(100)},
     })
+}
+
+/// The time that so many of a hundred did not exceed.
+fn part_of(sorted: &[Duration], hundredths: usize) -> f64 {
+    let at = (sorted.len() * hundredths).div_ceil(100).saturating_sub(1);
+    sorted.get(at).map_or(0.0, |took| millis(*took))
 }
 
 fn millis(time: Duration) -> f64 {

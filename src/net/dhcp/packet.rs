@@ -277,6 +277,8 @@ impl Packet {
                 options,
                 giaddr: given(self.giaddr).map(IpAddr::V4),
                 interface: Some(heard.interface.to_owned()),
+                link: heard.link.iter().copied().map(IpAddr::V4).collect(),
+                site: heard.site.map(str::to_owned),
                 port: heard.trusted.then(|| self.relay().port()).flatten(),
                 observed: heard.observed,
                 unplaced: heard.unplaced,
@@ -287,9 +289,13 @@ impl Packet {
 }
 
 /// How a message was heard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Heard<'a> {
     pub interface: &'a str,
+    /// Addresses of the network that the client is on.
+    pub link: &'a [Ipv4Addr],
+    /// What the configuration says of that network.
+    pub site: Option<&'a str>,
     /// It came through a relay that the configuration trusts.
     pub trusted: bool,
     /// We only look on.

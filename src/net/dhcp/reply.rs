@@ -255,7 +255,7 @@ mod tests {
         ) {
             let options = [&[53, 1, 1][..], &options].concat();
             if let Ok(to) = parse(&request(&options), Direction::Request) {
-                drop(format!("{to:?} {:?} {:?}", to.relay(), to.facts(&Heard { interface: "eth0", trusted: true, observed: false, unplaced: false })));
+                drop(format!("{to:?} {:?} {:?}", to.relay(), to.facts(&Heard { interface: "eth0", trusted: true, ..Heard::default() })));
                 let mut ours = ours;
                 ours.retain(|(number, _)| ![code::MESSAGE, code::OVERLOAD, code::CLIENT_ID, code::RELAY].contains(number));
                 let (octets, left) = offer(ours.clone()).encode(&to);

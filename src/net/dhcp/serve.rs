@@ -171,8 +171,19 @@ impl<D: Door> Segment<D> {
         let asked = match packet.kind {
             _ if !heard => Asked::default(),
             Kind::Discover | Kind::Request | Kind::Inform => {
+                let link = match (packet.relay().link.filter(|_| trusted), packet.giaddr) {
+                    (Some(named), _) => vec![named],
+                    (None, relay) if !relay.is_unspecified() => vec![relay],
+                    (None, _) => standing.via.clone(),
+                };
+                let subnet = plan
+                    .subnets
+                    .iter()
+                    .find(|subnet| link.iter().any(|ip| subnet.net.contains(ip)));
                 let heard = Heard {
                     interface: self.name(),
+                    link: &link,
+                    site: subnet.and_then(|subnet| subnet.site.as_deref()),
                     trusted,
                     observed,
                     unplaced: origin == Origin::Said,

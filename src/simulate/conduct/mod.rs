@@ -1,6 +1,7 @@
 //! `boot.toml`: what a real unit of one family does, as data.
 
 mod ask;
+mod dhcp;
 mod file;
 mod script;
 mod tell;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub(super) use self::ask::{Includes, Missing, PointerFile, Request, Source, Sources};
+pub(super) use self::dhcp::{DhcpRules, PnpRules};
 pub(super) use self::file::{Absent, AgainRules, Apply, FileRules, LineRules, Timer, XmlRules};
 pub(super) use self::script::{CliHttps, CliRules, Given, ScriptRules};
 pub(super) use self::tell::{AccountRules, ReportRules};
@@ -59,6 +61,10 @@ pub struct Conduct {
     pub(super) report: ReportRules,
     /// For `reads = "script"`.
     pub(super) script: Option<ScriptRules>,
+    /// What it says by DHCP; none: it has never been seen there.
+    pub(super) dhcp: Option<DhcpRules>,
+    /// What it says by SIP PnP; none: it has none.
+    pub(super) pnp: Option<PnpRules>,
 }
 
 /// A unit to play where nobody names one.
@@ -141,6 +147,16 @@ impl Conduct {
         self.reads == Reads::Script
     }
 
+    /// Whether it is known what the unit says by DHCP, and what it reads there.
+    pub fn knows_dhcp(&self) -> bool {
+        self.dhcp.is_some()
+    }
+
+    /// Whether it asks by SIP PnP.
+    pub fn knows_pnp(&self) -> bool {
+        self.pnp.is_some()
+    }
+
     /// The model words that a text may hold.
     fn check(&self) -> Result<(), Problem> {
         let mut texts: Vec<&String> = self.headers.values().chain(self.macros.values()).collect();
@@ -148,6 +164,12 @@ impl Conduct {
         if let Some(script) = &self.script {
             texts.extend(script.files.values().chain(script.environment.values()));
             texts.extend(script.programs.iter().map(|program| &program.says));
+        }
+        if let Some(dhcp) = &self.dhcp {
+            texts.extend(dhcp.send.values().chain(dhcp.send_hex.values()));
+        }
+        if let Some(pnp) = &self.pnp {
+            texts.extend([&pnp.user, &pnp.event, &pnp.agent]);
         }
         for request in &self.requests {
             texts.push(&request.name);

@@ -3,4 +3,4 @@
 //! `wire` needs root: each of its tests makes network namespaces and removes them.
 
 mod vectors;
-mod wire;
+pub(crate) mod wire;

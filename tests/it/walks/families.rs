@@ -13,13 +13,14 @@ use jiff::ToSpan as _;
 use serde::Deserialize;
 
 use super::commands::Shell;
+use super::port::Port;
 use super::scene::{Listed, Scene};
 use crate::simulate_bench::conduct;
 
 /// How a factory unit of the family first meets us.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum Meets {
+pub(super) enum Meets {
     OwnCa,
     Public,
     Plain,
@@ -28,16 +29,16 @@ enum Meets {
 /// What a family is walked through, and what it ends as.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Walk {
-    family: String,
-    meets: Meets,
+pub(super) struct Walk {
+    pub(super) family: String,
+    pub(super) meets: Meets,
     state: String,
     proof: String,
     /// What the unit's requests prove at last.
     mark: String,
     /// A file takes away what it does not name.
     #[serde(default)]
-    resets: bool,
+    pub(super) resets: bool,
     /// A file that changed is not taken: why is said there.
     #[serde(default)]
     fixed: bool,
@@ -65,7 +66,7 @@ struct Walks {
 }
 
 /// The walks, each with its number.
-fn walks(chosen: impl Fn(&Walk) -> bool) -> Vec<(u8, Walk)> {
+pub(super) fn walks(chosen: impl Fn(&Walk) -> bool) -> Vec<(u8, Walk)> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/fixtures/vendors/walks.toml"
@@ -80,8 +81,10 @@ fn walks(chosen: impl Fn(&Walk) -> bool) -> Vec<(u8, Walk)> {
 }
 
 /// One unit of the family, and its record.
-struct Player {
-    scene: Scene,
+struct Player<'a> {
+    scene: &'a Scene,
+    /// Where it hangs at a wire of its own and asks for its address; none: it was given one.
+    port: Option<Port<'a>>,
     walk: Walk,
     id: DeviceId,
     who: Identity,
@@ -90,9 +93,8 @@ struct Player {
     stories: Vec<Story>,
 }
 
-impl Player {
-    async fn new(walk: &Walk, number: u8) -> Self {
-        let scene = Scene::by_prefix().await;
+impl<'a> Player<'a> {
+    async fn new(scene: &'a Scene, port: Option<Port<'a>>, walk: &Walk, number: u8) -> Self {
         let conduct = conduct(&walk.family);
         let who = Identity::sample(&conduct).unwrap();
         let mac = who.mac.bare();
@@ -119,15 +121,23 @@ impl Player {
         };
         let id = scene.list(&listed).await;
         let mut around = scene.around(&format!("127.0.4.{number}"));
-        let mut base = scene.server.http();
-        if walk.meets == Meets::Public {
-            around.public_roots = vec![scene.ca()];
-            base = scene.server.https();
+        around.public_roots = match walk.meets {
+            Meets::Public => vec![scene.ca()],
+            Meets::OwnCa | Meets::Plain => Vec::new(),
+        };
+        if port.is_some() {
+            (around.bind, around.pointer) = (None, None);
+        } else {
+            let base = match walk.meets {
+                Meets::Public => scene.server.https(),
+                Meets::OwnCa | Meets::Plain => scene.server.http(),
+            };
+            around.pointer = Some(format!("{base}{}", walk.pointer));
         }
-        around.pointer = Some(format!("{base}{}", walk.pointer));
         let unit = scene.unit_in(&walk.family, &mac, around);
         Self {
             scene,
+            port,
             walk: walk.clone(),
             id,
             who,
@@ -148,7 +158,11 @@ impl Player {
 
     /// Switched on until it rests, and written down.
     async fn boots(&mut self) {
-        self.stories.extend(self.unit.boot_until_quiet(6).await);
+        let stories = match &self.port {
+            Some(port) => port.boots(&mut self.unit),
+            None => self.unit.boot_until_quiet(6).await,
+        };
+        self.stories.extend(stories);
     }
 
     /// Switched off and on until it is up, at most six times, with a while in between; a unit that
@@ -158,7 +172,11 @@ impl Player {
             self.boots().await;
             for _ in 0..3 {
                 if !self.is_up() && matches!(self.unit.wants_again(), Some(Again::After(_))) {
-                    self.stories.extend(self.unit.wait().await);
+                    let story = match &self.port {
+                        Some(port) => port.waits(&mut self.unit),
+                        None => self.unit.wait().await,
+                    };
+                    self.stories.extend(story);
                 }
             }
             if self.is_up() {
@@ -206,14 +224,21 @@ impl Player {
 
 /// From the box to the end, and back again.
 async fn walk(walk: &Walk, number: u8) {
-    let mut player = Player::new(walk, number).await;
+    let scene = Scene::by_prefix().await;
+    walk_in(&scene, None, walk, number).await;
+    scene.stop().await;
+}
+
+/// The same with a server that is there, and at a port of a wire.
+pub(super) async fn walk_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk, number: u8) {
+    let mut player = Player::new(scene, port, walk, number).await;
     if walk.meets == Meets::Plain {
         player.boots().await;
         assert!(!player.is_up(), "{}", player.told().await);
         let activation = player.scene.activation(player.id).await;
         let needs = activation.flags.contains(&Flag::NeedsWaiver);
         assert!(needs, "{}", player.told().await);
-        let shell = Shell::of(&player.scene);
+        let shell = Shell::of(player.scene);
         let command = shell.next_command(&player.who.mac.bare()).await;
         assert!(
             command.starts_with("dialtone waiver add "),
@@ -288,7 +313,6 @@ async fn walk(walk: &Walk, number: u8) {
         "{}",
         player.told().await
     );
-    player.scene.stop().await;
 }
 
 #[tokio::test]
@@ -298,9 +322,15 @@ async fn each_family_comes_up_keeps_what_it_has_and_comes_back() {
     }
 }
 
-/// Locked, or with a file that cannot be made: a family that resets keeps its account.
 async fn walk_6(walk: &Walk, number: u8) {
-    let mut player = Player::new(walk, number).await;
+    let scene = Scene::by_prefix().await;
+    walk_6_in(&scene, None, walk, number).await;
+    scene.stop().await;
+}
+
+/// Locked, or with a file that cannot be made: a family that resets keeps its account.
+pub(super) async fn walk_6_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk, number: u8) {
+    let mut player = Player::new(scene, port, walk, number).await;
     if walk.meets == Meets::Plain {
         player.scene.waive(&player.who.model).await;
     }
@@ -326,7 +356,6 @@ async fn walk_6(walk: &Walk, number: u8) {
     player.scene.pass(1.hours()).await;
     player.boots().await;
     assert!(player.is_up(), "{}", player.told().await);
-    player.scene.stop().await;
 }
 
 #[tokio::test]

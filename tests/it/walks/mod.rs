@@ -1,5 +1,6 @@
 //! The walks of trust.md section 8: a whole server, simulated units that trust only what the
-//! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP.
+//! factory unit trusts, real sockets. A lease or a prefix put in by the test stands for DHCP; in `wired`
+//! the units ask for their addresses, in namespaces.
 
 mod canaries;
 mod certificate;
@@ -9,8 +10,10 @@ mod families;
 mod lossy;
 mod plain_phone;
 mod pnp;
+mod port;
 pub(crate) mod resets;
 mod scene;
 mod switch;
 mod tftp_phone;
 mod tools;
+mod wired;

@@ -98,13 +98,21 @@ impl Scene {
             profiles.display().to_string()
         );
         let mut made = None;
-        let door = |hub: &Arc<Hub>| {
-            let service = Service::new(Arc::clone(hub));
-            made = Some(service.clone());
-            service
-        };
+        let door = |hub: &Arc<Hub>| made.insert(Service::new(Arc::clone(hub))).clone();
         let server = Server::start_in(folder, TestClock::new(), &more, door).await;
-        let server = server.unwrap();
+        Self::of(server.unwrap(), made).await
+    }
+
+    /// A server with these lines of a configuration and of `[listen]`.
+    pub(super) async fn listening(more: &str, listen: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut made = None;
+        let door = |hub: &Arc<Hub>| made.insert(Service::new(Arc::clone(hub))).clone();
+        let server = Server::start_at(folder, TestClock::new(), (more, listen), door).await;
+        Self::of(server.unwrap(), made).await
+    }
+
+    async fn of(server: Server, made: Option<Service>) -> Self {
         let scene = Self {
             server,
             service: made.expect("the door was asked for"),

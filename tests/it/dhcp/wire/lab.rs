@@ -14,18 +14,18 @@ use crate::serve_process::Process;
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The address of our server on every wire.
-pub(super) const SERVER: &str = "10.99.0.1";
+pub(crate) const SERVER: &str = "10.99.0.1";
 
 /// Namespaces, and processes in them.
-pub(super) struct Lab {
+pub(crate) struct Lab {
     prefix: String,
-    pub(super) folder: TempDir,
+    pub(crate) folder: TempDir,
     namespaces: Vec<String>,
 }
 
 impl Lab {
     /// A switch with our server's seat at it.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut lab = Self {
             prefix: format!("dt{}x{count}", std::process::id()),
@@ -46,12 +46,12 @@ impl Lab {
     }
 
     /// The namespace of a host.
-    pub(super) fn full(&self, name: &str) -> String {
+    pub(crate) fn full(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
     /// Another wire.
-    pub(super) fn switch(&mut self, name: &str) {
+    pub(crate) fn switch(&mut self, name: &str) {
         let full = self.namespace(name);
         let bridge = [
             "link",
@@ -69,13 +69,13 @@ impl Lab {
     }
 
     /// A host with `eth0` at a switch.
-    pub(super) fn host(&mut self, name: &str, switch: &str, address: Option<&str>) {
+    pub(crate) fn host(&mut self, name: &str, switch: &str, address: Option<&str>) {
         self.namespace(name);
         self.plug(name, "eth0", switch, address);
     }
 
     /// One more interface of a host.
-    pub(super) fn plug(&mut self, name: &str, port: &str, switch: &str, address: Option<&str>) {
+    pub(crate) fn plug(&mut self, name: &str, port: &str, switch: &str, address: Option<&str>) {
         let (host, switch) = (self.full(name), self.full(switch));
         let peer = format!("{name}-{port}");
         run(
@@ -99,13 +99,13 @@ impl Lab {
     }
 
     /// Gives a host's port an address.
-    pub(super) fn plug_address(&self, name: &str, address: std::net::Ipv4Addr) {
+    pub(crate) fn plug_address(&self, name: &str, address: std::net::Ipv4Addr) {
         let (host, address) = (self.full(name), format!("{address}/16"));
         run("ip", &["-n", &host, "addr", "add", &address, "dev", "eth0"]);
     }
 
     /// Gives a host's port another hardware address.
-    pub(super) fn station(&self, name: &str, mac: &str) {
+    pub(crate) fn station(&self, name: &str, mac: &str) {
         let host = self.full(name);
         run("ip", &["-n", &host, "link", "set", "eth0", "down"]);
         run("ip", &["-n", &host, "link", "set", "eth0", "address", mac]);
@@ -113,7 +113,7 @@ impl Lab {
     }
 
     /// A command in a host's namespace.
-    pub(super) fn command(&self, host: &str, program: &str) -> Command {
+    pub(crate) fn command(&self, host: &str, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.full(host), program]);
         command.stdin(Stdio::null());
@@ -121,13 +121,13 @@ impl Lab {
     }
 
     /// Runs to the end, and gives what it said.
-    pub(super) fn output(&self, host: &str, program: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, host: &str, program: &str, arguments: &[&str]) -> Output {
         let output = self.command(host, program).args(arguments).output();
         output.unwrap_or_else(|error| panic!("{program}: {error}"))
     }
 
     /// Runs in the background until the guard is dropped.
-    pub(super) fn spawn(&self, host: &str, program: &str, arguments: &[&str]) -> Background {
+    pub(crate) fn spawn(&self, host: &str, program: &str, arguments: &[&str]) -> Background {
         let mut command = self.command(host, program);
         command
             .args(arguments)
@@ -140,17 +140,17 @@ impl Lab {
         )
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Starts our server with this `[dhcp]` table, and networks behind it.
-    pub(super) fn serve(&self, dhcp: &str) -> Process {
+    pub(crate) fn serve(&self, dhcp: &str) -> Process {
         self.serve_at("srv", SERVER, dhcp, "dialtone=info")
     }
 
     /// Starts a server at another address, that tells units of the same place.
-    pub(super) fn serve_at(&self, host: &str, address: &str, dhcp: &str, log: &str) -> Process {
+    pub(crate) fn serve_at(&self, host: &str, address: &str, dhcp: &str, log: &str) -> Process {
         let folder = self.path(host);
         std::fs::create_dir_all(&folder).unwrap();
         configure(&folder, address, dhcp);
@@ -164,22 +164,23 @@ impl Lab {
     }
 
     /// Runs something in a host's namespace, on a thread of its own. What it opens there stays there.
-    pub(super) fn within<T: Send + 'static>(
-        &self,
-        host: &str,
-        what: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
+    pub(crate) fn within<T: Send>(&self, host: &str, what: impl FnOnce() -> T + Send) -> T {
         let file = std::fs::File::open(format!("/run/netns/{}", self.full(host))).unwrap();
-        let thread = std::thread::spawn(move || {
+        let there = move || {
             setns(file, CloneFlags::CLONE_NEWNET).unwrap();
             what()
-        });
-        thread.join().unwrap()
+        };
+        std::thread::scope(|scope| scope.spawn(there).join().unwrap())
+    }
+
+    /// Pulls a port's plug; the port is gone.
+    pub(crate) fn unplug(&self, name: &str, port: &str) {
+        run("ip", &["-n", &self.full(name), "link", "del", port]);
     }
 }
 
 /// Writes a configuration with our server's addresses and this `[dhcp]` table.
-pub(super) fn configure(folder: &Path, address: &str, dhcp: &str) {
+pub(crate) fn configure(folder: &Path, address: &str, dhcp: &str) {
     let data = folder.join("data").display().to_string();
     let text = format!(
         "data = {data:?}\npublic_url = \"https://prov.example.net\"\npublic_http_url = \"http://prov.example.net\"\npublic_tftp = \"192.0.2.1\"\n[listen]\nhttps = [\"{address}:8443\"]\nhttp = [\"{address}:8080\"]\nadmin = []\n[[site]]\nname = \"hq\"\nprefixes = [\"10.99.0.0/16\"]\n[dhcp]\ninterface = [\"eth0\"]\n{dhcp}"
@@ -188,7 +189,7 @@ pub(super) fn configure(folder: &Path, address: &str, dhcp: &str) {
 }
 
 /// One network of 10.99.0.0/16 with a pool.
-pub(super) fn network(mode: &str, more: &str) -> String {
+pub(crate) fn network(mode: &str, more: &str) -> String {
     format!(
         "mode = {mode:?}\n{more}\n[[dhcp.subnet]]\nsubnet = \"10.99.0.0/16\"\npools = [\"10.99.10.0-10.99.10.99\"]\nrouter = \"10.99.0.1\"\ndns = [\"10.99.0.1\"]\ndomain = \"example.net\"\nsite = \"hq\"\n"
     )
@@ -217,7 +218,7 @@ impl Drop for Lab {
 }
 
 /// A process that ends with its guard.
-pub(super) struct Background(Child);
+pub(crate) struct Background(Child);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -227,7 +228,7 @@ impl Drop for Background {
 }
 
 /// Runs a program that must succeed.
-pub(super) fn run(program: &str, arguments: &[&str]) {
+pub(crate) fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -236,7 +237,7 @@ pub(super) fn run(program: &str, arguments: &[&str]) {
 
 impl Lab {
     /// What `dhcp leases --why --json` says.
-    pub(super) fn leases(&self, server: &Process) -> Vec<serde_json::Value> {
+    pub(crate) fn leases(&self, server: &Process) -> Vec<serde_json::Value> {
         let output = Command::new(env!("CARGO_BIN_EXE_dialtone"))
             .args(["dhcp", "leases", "--why", "--json", "--data"])
             .arg(&server.data)
@@ -250,7 +251,7 @@ impl Lab {
 
 impl Lab {
     /// Waits until the API's answer at this path is as wanted, and gives it.
-    pub(super) fn until(
+    pub(crate) fn until(
         &self,
         server: &Process,
         path: &[&str],

@@ -2,7 +2,7 @@
 
 mod clients;
 mod hostile;
-mod lab;
+pub(crate) mod lab;
 mod modes;
-mod raw;
+pub(crate) mod raw;
 mod rivals;

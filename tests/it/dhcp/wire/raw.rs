@@ -12,21 +12,21 @@ use crate::device_plane::PATIENCE;
 use crate::dhcp::vectors::{option, request};
 
 /// A socket on a host's `eth0`.
-pub(super) struct Raw(UdpSocket);
+pub(crate) struct Raw(UdpSocket);
 
 impl Lab {
     /// A client that broadcasts.
-    pub(super) fn client(&self, host: &str) -> Raw {
+    pub(crate) fn client(&self, host: &str) -> Raw {
         self.socket(host, Ipv4Addr::UNSPECIFIED, 68)
     }
 
     /// A client that has this address.
-    pub(super) fn client_at(&self, host: &str, at: Ipv4Addr) -> Raw {
+    pub(crate) fn client_at(&self, host: &str, at: Ipv4Addr) -> Raw {
         self.socket(host, at, 68)
     }
 
     /// A relay at this address.
-    pub(super) fn relay(&self, host: &str, at: Ipv4Addr) -> Raw {
+    pub(crate) fn relay(&self, host: &str, at: Ipv4Addr) -> Raw {
         self.socket(host, at, 67)
     }
 
@@ -44,11 +44,11 @@ impl Lab {
 }
 
 /// What passes a host's `eth0`.
-pub(super) struct Tap(Socket);
+pub(crate) struct Tap(Socket);
 
 impl Lab {
     /// Listens from now on to what comes to a host, and what leaves it.
-    pub(super) fn tap(&self, host: &str) -> Tap {
+    pub(crate) fn tap(&self, host: &str) -> Tap {
         self.within(host, || {
             let all = Protocol::from(i32::from(3_u16.to_be()));
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
@@ -60,7 +60,7 @@ impl Lab {
 
 impl Tap {
     /// The UDP datagrams since the last look that came from this port, and where they went.
-    pub(super) fn datagrams_from(&self, from: u16) -> Vec<(u16, Vec<u8>)> {
+    pub(crate) fn datagrams_from(&self, from: u16) -> Vec<(u16, Vec<u8>)> {
         let mut found = Vec::new();
         let mut frame = [0; 4096];
         while let Ok(length) = std::io::Read::read(&mut &self.0, &mut frame) {
@@ -78,7 +78,7 @@ impl Tap {
     }
 
     /// The UDP datagrams since the last look, from this port to that.
-    pub(super) fn datagrams(&self, from: u16, to: u16) -> Vec<Vec<u8>> {
+    pub(crate) fn datagrams(&self, from: u16, to: u16) -> Vec<Vec<u8>> {
         let found = self.datagrams_from(from).into_iter();
         found
             .filter(|(port, _)| *port == to)
@@ -87,7 +87,7 @@ impl Tap {
     }
 
     /// Replies to clients since the last look.
-    pub(super) fn replies(&self) -> Vec<Packet> {
+    pub(crate) fn replies(&self) -> Vec<Packet> {
         let datagrams = self.datagrams(67, 68);
         datagrams
             .iter()
@@ -97,17 +97,17 @@ impl Tap {
 }
 
 impl Raw {
-    pub(super) fn send(&self, octets: &[u8]) {
+    pub(crate) fn send(&self, octets: &[u8]) {
         self.send_to(octets, Ipv4Addr::BROADCAST);
     }
 
     /// Sends to another port of everybody.
-    pub(super) fn broadcast(&self, octets: &[u8], port: u16) {
+    pub(crate) fn broadcast(&self, octets: &[u8], port: u16) {
         self.send_at(octets, Ipv4Addr::BROADCAST, port);
     }
 
     /// Whether anything comes within a moment.
-    pub(super) fn heard(&self) -> bool {
+    pub(crate) fn heard(&self) -> bool {
         self.0
             .set_read_timeout(Some(Duration::from_millis(200)))
             .unwrap();
@@ -116,28 +116,28 @@ impl Raw {
         heard
     }
 
-    pub(super) fn send_to(&self, octets: &[u8], to: Ipv4Addr) {
+    pub(crate) fn send_to(&self, octets: &[u8], to: Ipv4Addr) {
         self.send_at(octets, to, 67);
     }
 
     /// Sends to another port.
-    pub(super) fn send_at(&self, octets: &[u8], to: Ipv4Addr, port: u16) {
+    pub(crate) fn send_at(&self, octets: &[u8], to: Ipv4Addr, port: u16) {
         self.0.send_to(octets, (to, port)).unwrap();
     }
 
     /// The next reply.
-    pub(super) fn next(&self) -> Packet {
+    pub(crate) fn next(&self) -> Packet {
         parse(&self.octets(), Direction::Reply).unwrap()
     }
 
-    pub(super) fn octets(&self) -> Vec<u8> {
+    pub(crate) fn octets(&self) -> Vec<u8> {
         let mut octets = [0; 2048];
         let length = self.0.recv(&mut octets).expect("a reply");
         octets[..length].to_vec()
     }
 
     /// Nothing more is there: what was answered before is.
-    pub(super) fn is_silent(&self) {
+    pub(crate) fn is_silent(&self) {
         self.0
             .set_read_timeout(Some(Duration::from_millis(1)))
             .unwrap();
@@ -151,18 +151,18 @@ impl Raw {
 
 /// A message under construction.
 #[derive(Clone)]
-pub(super) struct Message {
-    pub(super) kind: Kind,
-    pub(super) mac: [u8; 6],
-    pub(super) options: Vec<u8>,
-    pub(super) giaddr: Ipv4Addr,
-    pub(super) ciaddr: Ipv4Addr,
-    pub(super) xid: u32,
+pub(crate) struct Message {
+    pub(crate) kind: Kind,
+    pub(crate) mac: [u8; 6],
+    pub(crate) options: Vec<u8>,
+    pub(crate) giaddr: Ipv4Addr,
+    pub(crate) ciaddr: Ipv4Addr,
+    pub(crate) xid: u32,
 }
 
 impl Message {
     /// A broadcast message of a phone that the manifests recognise.
-    pub(super) fn new(kind: Kind, last: u8) -> Self {
+    pub(crate) fn new(kind: Kind, last: u8) -> Self {
         Self {
             kind,
             mac: [0x80, 0x5e, 0xc0, 0, 0, last],
@@ -173,22 +173,22 @@ impl Message {
         }
     }
 
-    pub(super) fn with(mut self, code: u8, value: &[u8]) -> Self {
+    pub(crate) fn with(mut self, code: u8, value: &[u8]) -> Self {
         self.options.extend_from_slice(&option(code, value));
         self
     }
 
-    pub(super) fn through(mut self, giaddr: Ipv4Addr) -> Self {
+    pub(crate) fn through(mut self, giaddr: Ipv4Addr) -> Self {
         self.giaddr = giaddr;
         self
     }
 
-    pub(super) fn from(mut self, ciaddr: Ipv4Addr) -> Self {
+    pub(crate) fn from(mut self, ciaddr: Ipv4Addr) -> Self {
         self.ciaddr = ciaddr;
         self
     }
 
-    pub(super) fn octets(&self) -> Vec<u8> {
+    pub(crate) fn octets(&self) -> Vec<u8> {
         let mut octets = request(self.kind, &self.options);
         octets.push(255);
         octets[4..8].copy_from_slice(&self.xid.to_be_bytes());

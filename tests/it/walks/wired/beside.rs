@@ -1,0 +1,135 @@
+//! Walk 3: a DHCP server stands already. It has our snippet, and we look on, or know the site's prefix
+//! alone.
+
+use std::process::Command;
+
+use dialtone::model::activation::State;
+use dialtone::model::identity::{Channel, LevelBy};
+use jiff::ToSpan as _;
+
+use super::super::port::Port;
+use super::super::scene::Listed;
+use super::{NETWORK, Stage};
+use crate::dhcp::wire::lab::{Background, Lab};
+
+const FAMILY: &str = "yealink/sip-t4-t5";
+const MAC: &str = "805ec0d57d72";
+
+impl Stage {
+    /// `dhcp snippet FORMAT`, by the configuration of this server.
+    fn snippet(&self, format: &str) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_dialtone"))
+            .args(["dhcp", "snippet", format, "--config"])
+            .arg(self.scene.server.path("dialtone.toml"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn dnsmasq(&self) -> Background {
+        let text = format!(
+            "port=0\ninterface=eth0\nbind-interfaces\nno-ping\nleasefile-ro\nuser=root\npid-file=\ndhcp-authoritative\ndhcp-range=10.99.20.1,10.99.20.99,1h\n{}",
+            self.snippet("dnsmasq")
+        );
+        let file = self.lab.path("dnsmasq.conf");
+        std::fs::write(&file, text).unwrap();
+        self.lab.spawn(
+            "other",
+            "dnsmasq",
+            &["-k", "-C", &file.display().to_string()],
+        )
+    }
+
+    fn kea(&self) -> Background {
+        let classes = self.lab.path("classes.json");
+        std::fs::write(&classes, self.snippet("kea")).unwrap();
+        let text = format!(
+            r#"{{ "Dhcp4": {{
+  "interfaces-config": {{ "interfaces": ["eth0"] }},
+  "lease-database": {{ "type": "memfile", "persist": false }},
+  "client-classes": <?include "{}"?>,
+  "subnet4": [ {{ "id": 1, "subnet": "10.99.0.0/16", "pools": [ {{ "pool": "10.99.21.1-10.99.21.99" }} ] }} ]
+}} }}"#,
+            classes.display()
+        );
+        let file = self.lab.path("kea.json");
+        std::fs::write(&file, text).unwrap();
+        let folder = self.lab.folder.path().display().to_string();
+        let script = format!(
+            "export KEA_PIDFILE_DIR={folder} KEA_LOCKFILE_DIR={folder}; exec kea-dhcp4 -c {}",
+            file.display()
+        );
+        self.lab.spawn("other", "sh", &["-c", &script])
+    }
+}
+
+/// A phone that is unpacked nine days after it was listed, beside this server.
+fn walk_3(mode: &str, corroborate: &str, other: fn(&Stage) -> Background, by: LevelBy) {
+    let mut lab = Lab::new();
+    lab.host("other", "sw", Some("10.99.0.3/16"));
+    lab.host("c1", "sw", None);
+    let dhcp = format!("interface = [\"eth0\"]\n{NETWORK}");
+    let site = format!("corroborate = {corroborate:?}");
+    let stage = Stage::new(lab, mode, &site, &dhcp);
+    let tap = stage.lab.tap("srv");
+    let _other = other(&stage);
+    let id = stage.wait(stage.scene.list(&Listed::default()));
+    stage.wait(stage.scene.pass(9.days()));
+    let mut around = stage.scene.around("127.0.4.1");
+    (around.bind, around.pointer) = (None, None);
+    let mut phone = stage.scene.unit_in(FAMILY, MAC, around);
+    let port = Port::new(&stage.lab, "c1");
+    for boot in 0..4 {
+        port.boots(&mut phone);
+        let told = stage.wait(stage.scene.told(id));
+        assert!(phone.account().is_some(), "{boot}: {told:#?}");
+        stage.wait(stage.scene.pass(20.minutes()));
+    }
+    for told in port.told() {
+        assert_eq!(told.server.unwrap().to_string(), "10.99.0.3");
+    }
+    let device = stage.wait(stage.scene.device(id));
+    let status = device.status_now();
+    assert_eq!(status.activation.state, State::Active);
+    let checks = stage.wait(stage.scene.checks(id));
+    assert!(
+        checks.iter().any(|check| check.level_by == by),
+        "{checks:#?}"
+    );
+    let looked = checks.iter().any(|check| check.channel == Channel::Dhcp);
+    assert_eq!(looked, mode == "observe");
+    // A factory reset, and arm.
+    phone.factory_reset();
+    stage.wait(stage.scene.arm(id));
+    port.boots(&mut phone);
+    assert!(phone.account().is_some());
+    let alerts = stage.wait(stage.scene.alerts(id));
+    assert!(alerts.is_empty(), "{alerts:?}");
+    assert!(
+        tap.datagrams_from(67)
+            .iter()
+            .all(|(_, octets)| octets[0] == 1
+                || octets[240..]
+                    .windows(6)
+                    .any(|part| part == [54, 4, 10, 99, 0, 3])),
+        "we said something"
+    );
+    stage.stop();
+}
+
+#[test]
+fn walk_3_beside_kea_by_the_leases_that_we_see() {
+    walk_3("observe", "lease", Stage::kea, LevelBy::Observed);
+}
+
+#[test]
+fn walk_3_beside_dnsmasq_by_the_leases_that_we_see() {
+    walk_3("observe", "lease", Stage::dnsmasq, LevelBy::Observed);
+}
+
+#[test]
+fn walk_3_beside_dnsmasq_by_the_site_s_prefix() {
+    walk_3("off", "prefix", Stage::dnsmasq, LevelBy::Prefix);
+}
