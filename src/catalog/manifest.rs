@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::pattern::Pattern;
 use crate::model::access::Class;
-use crate::model::identity::{Assurance, Channel};
+use crate::model::identity::{Assurance, Channel, Mac};
 
 /// `profiles/<vendor>/vendor.toml` and the families below it.
 #[derive(Debug)]
@@ -142,6 +142,8 @@ pub struct Family {
     pub asks: Asks,
     /// The asking MAC minus the printed one.
     pub mac_offset: ByModel<i64>,
+    /// The MAC that a request names is its port's, at no known distance from the printed one.
+    pub port_mac: bool,
     pub capacity: Capacity,
     pub transport: Transport,
     pub sources: Sources,
@@ -173,6 +175,15 @@ impl Family {
                 .find(|(alias, _)| fold(alias) == wanted)
                 .map(|(_, model)| model.as_str())
         })
+    }
+
+    /// Whether a unit with this printed MAC may ask by that one: it is the same, or no further off
+    /// than the family's offset and to the same side.
+    pub fn asks_by(&self, model: &str, printed: Mac, asking: Mac) -> bool {
+        let offset = self.mac_offset.of(model).copied().unwrap_or(0);
+        let reach = i128::from(offset);
+        let distance = i128::from(asking.number()) - i128::from(printed.number());
+        distance == 0 || (distance.signum() == reach.signum() && distance.abs() <= reach.abs())
     }
 
     /// The artefact of that id.

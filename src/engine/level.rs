@@ -149,12 +149,8 @@ fn claimed(claims: &Claims) -> LevelBy {
 /// the client's own packet named.
 fn ties(lease: &Lease, device: &Device, family: &Family) -> bool {
     let config = &device.config;
-    let offset = family.mac_offset.of(&config.model).copied().unwrap_or(0);
-    let by_mac = config.mac.is_some_and(|printed| {
-        let distance = i128::from(lease.mac.number()) - i128::from(printed.number());
-        let reach = i128::from(offset);
-        distance == 0 || (distance.signum() == reach.signum() && distance.abs() <= reach.abs())
-    });
+    let printed = config.mac;
+    let by_mac = printed.is_some_and(|printed| family.asks_by(&config.model, printed, lease.mac));
     by_mac || (lease.serial.is_some() && lease.serial == config.serial)
 }
 

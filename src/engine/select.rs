@@ -51,7 +51,7 @@ pub fn select<'a>(
     let subject = match known.found() {
         Found::Nobody => Subject::Stranger,
         // The request names another unit beside this one, listed or not.
-        Found::One(device) if !agrees(device, claims) => Subject::Several(vec![device.id]),
+        Found::One(device) if !agrees(device, claims, catalog) => Subject::Several(vec![device.id]),
         // A name that another vendor's unit uses is not this unit's.
         Found::One(device) if claims.vendor.as_ref() == Some(&device.config.vendor) => {
             Subject::Unit(device)
@@ -75,14 +75,22 @@ pub fn select<'a>(
     }
 }
 
-/// Whether nothing that a request says of its MAC or serial contradicts the record.
-fn agrees(device: &Device, claims: &Claims) -> bool {
-    fn same<T: PartialEq>(said: Option<&T>, recorded: Option<&T>) -> bool {
-        said.is_none() || recorded.is_none() || said == recorded
-    }
+/// Whether nothing that a request says of its MAC or serial contradicts the record. Where a family's
+/// ports have addresses of their own, one of these beside the right serial contradicts nothing.
+fn agrees(device: &Device, claims: &Claims, catalog: &Catalog) -> bool {
     let config = &device.config;
-    same(claims.mac.as_ref(), config.mac.as_ref())
-        && same(claims.serial.as_ref(), config.serial.as_ref())
+    let family = catalog.family(&config.vendor, &config.family);
+    let serial = claims.serial.as_ref().zip(config.serial.as_ref());
+    let by_serial = serial.map(|(said, recorded)| said == recorded);
+    let mac = claims.mac.zip(config.mac);
+    let by_mac = mac.is_none_or(|(said, printed)| {
+        let own = |family: &Arc<Family>| {
+            let port = family.port_mac && by_serial == Some(true);
+            port || family.asks_by(&config.model, printed, said)
+        };
+        family.map_or(said == printed, own)
+    });
+    by_mac && by_serial != Some(false)
 }
 
 /// The artefact that the path names: of the unit's own family, else of the family that the request

@@ -28,6 +28,7 @@ impl Unit {
 
     async fn run(&mut self, power_on: bool) -> Story {
         let mut story = Story::default();
+        self.waited = Duration::ZERO;
         let certificate = self.around.client_certificate.clone();
         self.client.surround(self.around.bind, certificate);
         if self.play(power_on, &mut story).await.is_err() {

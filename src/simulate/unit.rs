@@ -68,6 +68,8 @@ pub struct Surroundings {
     /// Whether a script in Python may run as a process of this machine. It has stand-ins around it,
     /// and no prison: only for servers that are trusted as far.
     pub python: bool,
+    /// The longest that its scripts may wait in one run: then somebody switches it off.
+    pub longest: Duration,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -109,6 +111,8 @@ pub struct Unit {
     pub(super) again: Option<Again>,
     /// How far its clock runs from the one around it.
     pub(super) skew: SignedDuration,
+    /// How long its scripts waited in this run.
+    pub(super) waited: Duration,
 }
 
 impl Unit {
@@ -133,6 +137,7 @@ impl Unit {
             left: None,
             again: None,
             skew: SignedDuration::ZERO,
+            waited: Duration::ZERO,
         };
         unit.factory_reset();
         Ok(unit)
@@ -155,6 +160,13 @@ impl Unit {
     /// Sets its clock apart from the one around it, as an empty battery does.
     pub fn set_clock(&mut self, now: Timestamp) {
         self.skew = now.duration_since(self.around.clock.now());
+    }
+
+    /// Lets time pass in a script. `false`: nobody waits any longer, and the unit is switched off.
+    pub(super) async fn pass(&mut self, time: Duration) -> bool {
+        self.waited = self.waited.saturating_add(time);
+        let clock = Arc::clone(&self.around.clock);
+        self.waited <= self.around.longest && clock.pass(time).await
     }
 
     /// What it takes for now.

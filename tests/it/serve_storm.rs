@@ -48,6 +48,7 @@ fn unit(family: &str, model: &str, mac: &str, from: IpAddr, pointer: &str) -> Un
         vendor_roots: Vec::new(),
         registrar_ok: true,
         python: true,
+        longest: Duration::from_secs(6 * 3600),
         clock: Arc::new(Hurried(Mutex::new(dialtone::cli::clock::now()))),
     };
     Unit::factory(conduct, who, around).unwrap()

@@ -190,6 +190,7 @@ pub(crate) fn surroundings(pointer: &str) -> Surroundings {
         vendor_roots: Vec::new(),
         registrar_ok: true,
         python: true,
+        longest: Duration::from_secs(6 * 3600),
         clock: TestClock::new(),
     }
 }

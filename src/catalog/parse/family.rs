@@ -264,6 +264,7 @@ pub(super) fn resolve(
         firmware_range: reply::firmware_range(&mut reader, raw.firmware_range),
         asks,
         mac_offset: reader.by_model(raw.mac_offset, |_, offset| offset),
+        port_mac: raw.port_mac,
         capacity: Capacity {
             lines: reader.by_model(raw.capacity.lines, |_, lines| lines),
             keys: reader.by_model(raw.capacity.keys, |_, keys| keys),

@@ -114,6 +114,8 @@ pub(super) struct Family {
     pub(super) asks: String,
     pub(super) mac_offset: Option<ByModel<i64>>,
     #[serde(default)]
+    pub(super) port_mac: bool,
+    #[serde(default)]
     pub(super) capacity: Capacity,
     pub(super) transport: Option<Transport>,
     pub(super) sources: Option<Sources>,

@@ -18,6 +18,8 @@ use crate::simulate::{ClientCertificate, Clock, Identity, Story, Surroundings, U
 const BLINK: Duration = Duration::from_millis(50);
 /// Runs that a unit makes by itself, one after the other.
 const RUNS: usize = 6;
+/// The longest that a script waits in one run.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// Waits that somebody has the patience for.
 const WAITS: usize = 8;
 
@@ -76,6 +78,7 @@ pub(super) async fn play(
         vendor_roots: Vec::new(),
         registrar_ok: true,
         python: false,
+        longest: LONGEST,
         clock: Arc::new(Hurried(Mutex::default())),
     };
     let mut unit = Unit::factory(conduct, who, around).map_err(wrong)?;

@@ -9,6 +9,7 @@ mod told;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use rustls::pki_types::pem::PemObject as _;
@@ -34,6 +35,8 @@ const SERVER: &str = "http://127.0.0.1:8080/";
 const GROUP: &str = "224.0.1.75:5060";
 /// Where Debian and its kin keep the public roots.
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The longest that a script waits in one run.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// The most units of one run.
 const MOST: u32 = 100_000;
 
@@ -240,6 +243,7 @@ impl Simulate {
             vendor_roots: roots(self.vendor_roots.as_deref(), None)?,
             registrar_ok: !self.not_registered,
             python: self.run_python,
+            longest: LONGEST,
             clock: Arc::new(Patience::seconds(self.patience)),
         };
         let mut members = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fs, io};
@@ -157,8 +156,7 @@ impl Unit {
             "sleep" => {
                 let seconds = asked.get("seconds").and_then(Value::as_f64);
                 let time = Duration::try_from_secs_f64(seconds.unwrap_or(1.0));
-                let clock = Arc::clone(&self.around.clock);
-                if clock.pass(time.unwrap_or_default()).await {
+                if self.pass(time.unwrap_or_default()).await {
                     Reply::Is(json!({}))
                 } else {
                     Reply::Ends(Ended::Left)

@@ -10,7 +10,7 @@ pub(super) fn value(text: &str, variables: &mut BTreeMap<String, String>) -> Res
         variables,
         depth: 0,
     };
-    let value = reader.binary(0)?;
+    let value = reader.whole()?;
     reader.blanks();
     if reader.at < reader.text.len() {
         return Err(format!("the number {text:?} is not understood"));
@@ -61,6 +61,20 @@ impl Reader<'_> {
         fits
     }
 
+    /// With a choice: both ends of it are worked out, one counts.
+    fn whole(&mut self) -> Result<i64, String> {
+        let value = self.binary(0)?;
+        if !self.takes("?") {
+            return Ok(value);
+        }
+        let yes = self.whole()?;
+        if !self.takes(":") {
+            return Err("a choice without its other end".to_owned());
+        }
+        let no = self.whole()?;
+        Ok(if value == 0 { no } else { yes })
+    }
+
     fn binary(&mut self, weakest: u8) -> Result<i64, String> {
         let mut left = self.unary()?;
         loop {
@@ -96,7 +110,7 @@ impl Reader<'_> {
             return Err("a number nested this deep".to_owned());
         }
         let value = if self.takes("(") {
-            let value = self.binary(0)?;
+            let value = self.whole()?;
             if !self.takes(")") {
                 return Err("a parenthesis without its end".to_owned());
             }
@@ -181,10 +195,12 @@ mod tests {
             ("c", 9),
             ("c += 1", 10),
             ("!c", 0),
+            ("a < 15 ? a * 60 : 900", 420),
+            ("(0 ? 1 : 2) + 1", 3),
         ] {
             assert_eq!(value(text, &mut variables), Ok(expect), "{text}");
         }
-        for bad in ["", "1 +", "1 / 0", "(1", "1 2"] {
+        for bad in ["", "1 +", "1 / 0", "(1", "1 2", "1 ? 2"] {
             value(bad, &mut variables).unwrap_err();
         }
     }

@@ -219,6 +219,12 @@ impl Shell<'_> {
         let short = name.rsplit('/').next().unwrap_or(name);
         let first = words.first().map_or("", String::as_str);
         let plain: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+        let script = |file: &Vec<u8>| name.contains('/') && file.starts_with(b"#!");
+        if self.file(name).as_ref().is_some_and(script) {
+            let mut all = vec![name.to_owned()];
+            all.extend_from_slice(words);
+            return self.bash(&all, streams).await;
+        }
         let code = match short {
             // Programs that run another one, as it is.
             "sudo" | "nohup" | "env" | "command" | "builtin" => {
@@ -453,8 +459,7 @@ impl Shell<'_> {
 
     /// Lets the unit's clock pass.
     pub(super) async fn pause(&mut self, seconds: u64) -> Result<(), Stop> {
-        let clock = std::sync::Arc::clone(&self.unit.around.clock);
-        if clock.pass(Duration::from_secs(seconds)).await {
+        if self.unit.pass(Duration::from_secs(seconds)).await {
             Ok(())
         } else {
             Err(Stop::Left)

@@ -40,6 +40,9 @@ fn described_family(out: &mut String, family: &Family) {
     line("firmware", &family.firmware_range);
     line("asks", &family.asks);
     line("MAC offset", &by_model(&family.mac_offset));
+    if family.port_mac {
+        line("port MAC", &family.port_mac);
+    }
     line("models", &family.models);
     line("lines", &by_model(&family.capacity.lines));
     line("keys", &by_model(&family.capacity.keys));

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use dialtone::model::activation::Flag;
 use dialtone::model::device::{Config, Lifecycle};
-use dialtone::model::identity::DeviceId;
+use dialtone::model::identity::{DeviceId, Mac};
 use dialtone::simulate::{Again, Identity, Story, Unit};
 use jiff::ToSpan as _;
 use serde::Deserialize;
@@ -15,7 +16,10 @@ use serde::Deserialize;
 use super::commands::Shell;
 use super::port::Port;
 use super::scene::{Listed, Scene};
-use crate::simulate_bench::conduct;
+use crate::simulate_bench::{Server, conduct};
+
+/// What a bare switch installs: it ends well.
+pub(super) const IMAGE: &str = "#!/bin/sh\nexit 0\n";
 
 /// How a factory unit of the family first meets us.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
@@ -45,9 +49,12 @@ pub(super) struct Walk {
     /// It asks once, and then never again.
     #[serde(default)]
     once: bool,
-    /// It is listed by its serial alone: the MAC that asks is not the printed one.
+    /// The MAC that asks is neither the printed one nor at a known distance from it: no lease is its own.
     #[serde(default)]
-    by_serial: bool,
+    pub(super) elsewhere: bool,
+    /// Its MAC, where another family's sample has the same one.
+    #[serde(default)]
+    mac: String,
     /// What DHCP hands out below the server's address.
     #[serde(default)]
     pointer: String,
@@ -96,7 +103,10 @@ struct Player<'a> {
 impl<'a> Player<'a> {
     async fn new(scene: &'a Scene, port: Option<Port<'a>>, walk: &Walk, number: u8) -> Self {
         let conduct = conduct(&walk.family);
-        let who = Identity::sample(&conduct).unwrap();
+        let mut who = Identity::sample(&conduct).unwrap();
+        if !walk.mac.is_empty() {
+            who.mac = Mac::parse(&walk.mac).unwrap();
+        }
         let mac = who.mac.bare();
         let pairs = |of: &BTreeMap<String, String>| -> Vec<(String, String)> {
             of.iter()
@@ -113,7 +123,7 @@ impl<'a> Player<'a> {
         let listed = Listed {
             family: &walk.family,
             model: &who.model,
-            mac: Some(mac.as_str()).filter(|_| !walk.by_serial),
+            mac: Some(mac.as_str()),
             serial: Some(who.serial.as_str()).filter(|serial| !serial.is_empty()),
             account: phone.then_some(("214", "s3cret-of-214")),
             secrets: &borrowed(&secrets),
@@ -121,6 +131,8 @@ impl<'a> Player<'a> {
         };
         let id = scene.list(&listed).await;
         let mut around = scene.around(&format!("127.0.4.{number}"));
+        // A script that waits is watched for so long.
+        around.longest = Duration::from_secs(600);
         around.public_roots = match walk.meets {
             Meets::Public => vec![scene.ca()],
             Meets::OwnCa | Meets::Plain => Vec::new(),
@@ -222,14 +234,7 @@ impl<'a> Player<'a> {
     }
 }
 
-/// From the box to the end, and back again.
-async fn walk(walk: &Walk, number: u8) {
-    let scene = Scene::by_prefix().await;
-    walk_in(&scene, None, walk, number).await;
-    scene.stop().await;
-}
-
-/// The same with a server that is there, and at a port of a wire.
+/// From the box to the end, and back again; at a port of a wire, where there is one.
 pub(super) async fn walk_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk, number: u8) {
     let mut player = Player::new(scene, port, walk, number).await;
     if walk.meets == Meets::Plain {
@@ -259,21 +264,14 @@ pub(super) async fn walk_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk, 
     let told = player.told().await;
     let device = player.scene.device(player.id).await;
     let status = device.status_now();
-    let proof = status
-        .activation
-        .proof
-        .map(|proof| proof.as_str().to_owned());
+    let proof = status.activation.proof.map_or("-", |proof| proof.as_str());
     assert_eq!(
         (
             status.activation.state.as_str(),
             proof,
             status.ratchet.mark.as_str()
         ),
-        (
-            walk.state.as_str(),
-            Some(walk.proof.clone()),
-            walk.mark.as_str()
-        ),
+        (walk.state.as_str(), walk.proof.as_str(), walk.mark.as_str()),
         "{told}"
     );
     let alerts = player.scene.alerts(player.id).await;
@@ -317,14 +315,13 @@ pub(super) async fn walk_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk, 
 
 #[tokio::test]
 async fn each_family_comes_up_keeps_what_it_has_and_comes_back() {
-    for (number, own) in walks(|_| true) {
-        walk(&own, number).await;
-    }
-}
-
-async fn walk_6(walk: &Walk, number: u8) {
     let scene = Scene::by_prefix().await;
-    walk_6_in(&scene, None, walk, number).await;
+    let images = Server::plain();
+    images.put("nos", IMAGE);
+    scene.offers_image(&format!("{}nos", images.base)).await;
+    for (number, own) in walks(|_| true) {
+        walk_in(&scene, None, &own, number).await;
+    }
     scene.stop().await;
 }
 
@@ -360,7 +357,9 @@ pub(super) async fn walk_6_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk
 
 #[tokio::test]
 async fn walk_6_each_family_that_resets_keeps_its_account() {
+    let scene = Scene::by_prefix().await;
     for (number, own) in walks(|walk| walk.resets) {
-        walk_6(&own, number).await;
+        walk_6_in(&scene, None, &own, number).await;
     }
+    scene.stop().await;
 }

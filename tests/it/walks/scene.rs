@@ -12,7 +12,7 @@ use dialtone::model::enrolment::Arming;
 use dialtone::model::event::AlertKind;
 use dialtone::model::identity::{DeviceId, Mac, Serial};
 use dialtone::model::lease::{Lease, LeaseSource};
-use dialtone::model::profile::{Value, Variables};
+use dialtone::model::profile::{Layer, Scope, Value, Variables};
 use dialtone::model::secret::Secret;
 use dialtone::model::site::Waiver;
 use dialtone::service::Service;
@@ -299,6 +299,21 @@ impl Scene {
         crate::tls::pem_to_der(&self.hub().ca_pem).into()
     }
 
+    /// What bare switches of the site install.
+    pub(super) async fn offers_image(&self, url: &str) {
+        let image = [("url".to_owned(), Value::Text(url.to_owned()))];
+        let images = Value::List(vec![Value::Table(image.into())]);
+        let variables = Variables([("nos_images".to_owned(), images)].into());
+        let scope = Scope {
+            layer: Layer::Site,
+            name: "hq".to_owned(),
+            variables,
+            changed_at: Some(self.now()),
+            version: 0,
+        };
+        self.write(vec![Write::PutScope(scope)]).await;
+    }
+
     /// `device arm`.
     pub(super) async fn arm(&self, id: DeviceId) {
         let now = self.now();
@@ -416,6 +431,7 @@ impl Scene {
             vendor_roots: Vec::new(),
             registrar_ok: true,
             python: true,
+            longest: Duration::from_secs(6 * 3600),
             clock: Arc::new(UnitClock(self.server.clock.clone())),
         }
     }

@@ -6,3 +6,4 @@ pub(crate) mod lab;
 mod modes;
 pub(crate) mod raw;
 mod rivals;
+mod simulate;

@@ -7,7 +7,7 @@ use super::lab::{Background, Lab, network};
 use super::modes::dnsmasq;
 use super::raw::Message;
 
-fn kea(lab: &Lab, host: &str) -> Background {
+pub(super) fn kea(lab: &Lab, host: &str) -> Background {
     let folder = lab.folder.path().display().to_string();
     let conf = json!({"Dhcp4": {
         "interfaces-config": {"interfaces": ["eth0"], "dhcp-socket-type": "raw"},

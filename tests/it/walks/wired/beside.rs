@@ -125,11 +125,6 @@ fn walk_3_beside_kea_by_the_leases_that_we_see() {
 }
 
 #[test]
-fn walk_3_beside_dnsmasq_by_the_leases_that_we_see() {
-    walk_3("observe", "lease", Stage::dnsmasq, LevelBy::Observed);
-}
-
-#[test]
 fn walk_3_beside_dnsmasq_by_the_site_s_prefix() {
     walk_3("off", "prefix", Stage::dnsmasq, LevelBy::Prefix);
 }

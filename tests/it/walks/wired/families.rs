@@ -4,7 +4,7 @@ use dialtone::model::activation::State;
 use dialtone::model::identity::LevelBy;
 use dialtone::store::CheckFilter;
 
-use super::super::families::{Meets, walk_6_in, walk_in, walks};
+use super::super::families::{IMAGE, Meets, walk_6_in, walk_in, walks};
 use super::super::port::Port;
 use super::super::scene::Listed;
 use super::Stage;
@@ -13,8 +13,13 @@ use crate::simulate_bench::conduct;
 #[test]
 fn each_family_comes_up_by_a_lease_of_our_own() {
     let stage = Stage::of_one_wire();
+    std::fs::write(stage.lab.path("nos"), IMAGE).unwrap();
+    let folder = stage.lab.folder.path().display().to_string();
+    let images = ["httpd", "-f", "-p", "10.99.0.1:8000", "-h", &folder];
+    let _images = stage.lab.spawn("srv", "busybox", &images);
+    stage.wait(stage.scene.offers_image("http://10.99.0.1:8000/nos"));
     // Without a public certificate there is no HTTPS for those who trust no other.
-    for (number, walk) in walks(|walk| walk.meets != Meets::Public) {
+    for (number, walk) in walks(|walk| walk.meets != Meets::Public && !walk.elsewhere) {
         let port = Port::new(&stage.lab, "c1");
         stage.wait(walk_in(&stage.scene, Some(port), &walk, number));
     }

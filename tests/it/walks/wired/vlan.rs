@@ -54,7 +54,6 @@ fn a_phone_that_is_sent_to_its_vlan_stays_in_one_boot() {
     let [boot] = &first[..] else {
         panic!("{first:?}");
     };
-    assert_eq!(boot.last.duration_since(boot.began).as_secs(), 30);
     port.boots(&mut phone);
     let told = stage.wait(stage.scene.told(id));
     assert!(phone.account().is_some(), "{told:#?}");
