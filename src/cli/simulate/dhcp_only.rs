@@ -153,7 +153,7 @@ fn wanted(who: &Hello, catalog: &Catalog, bases: &Bases) -> Told {
     });
     let claims = claims(&facts, catalog);
     let nobody = Known::default();
-    let who = point::who(&claims, &nobody, catalog);
+    let who = point::who(Channel::Dhcp, &claims, &nobody, catalog);
     let values = crate::service::point::values(None, catalog, &BTreeMap::new());
     let reply = who.kind.map_or_else(Reply::default, |kind| {
         point::reply(&facts, &claims, &kind, bases, &values)
