@@ -57,9 +57,21 @@ pub(super) fn write(
     if value.is_safe() {
         return Ok(out.write_str(value.as_str().unwrap_or_default())?);
     }
+    // Most texts are written as they are, and need no copy of their own.
+    if let Some(text) = value.as_str()
+        && matches!(format, Format::Ini | Format::Text | Format::Xml)
+        && text.bytes().all(|byte| is_plain(byte))
+    {
+        return Ok(out.write_str(text)?);
+    }
     let mut text = Zeroizing::new(String::new());
     put(format, &mut text, value)?;
     Ok(out.write_str(&text)?)
+}
+
+/// Octets that no format of lines or elements writes in another way.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'')
 }
 
 fn put(format: Format, out: &mut String, value: &Value) -> Result<(), Error> {
