@@ -46,7 +46,7 @@ impl Snippet {
             let next = format!("one of {}", formats.join(", "));
             return Err(Fail::usage("format-unknown", what).next(next));
         }
-        let (catalog, problems) = Catalog::from_files(&files);
+        let (catalog, problems) = folders::catalogue_of(&files);
         for problem in &problems {
             out::note(&problem.to_string());
         }

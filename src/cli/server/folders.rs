@@ -41,12 +41,15 @@ pub fn profiles(folders: &[Folder]) -> Result<Files, Problem> {
 /// start does not render every template of theirs again.
 pub fn catalogue(config: &Config) -> (Option<Arc<Catalog>>, Vec<Problem>) {
     match profiles(&config.profiles) {
-        Ok(files) => {
-            let copy = embedded::<Profiles>();
-            Catalog::but(&files, &|vendor| is_copy(&files, &copy, vendor))
-        }
+        Ok(files) => catalogue_of(&files),
         Err(problem) => (None, vec![problem]),
     }
+}
+
+/// The same of files that were read.
+pub fn catalogue_of(files: &Files) -> (Option<Arc<Catalog>>, Vec<Problem>) {
+    let copy = embedded::<Profiles>();
+    Catalog::but(files, &|vendor| is_copy(files, &copy, vendor))
 }
 
 /// The same, and everything in it is proven.
