@@ -137,7 +137,12 @@ impl Ca {
 
     /// Certificate and key in PEM, for 127.0.0.1.
     fn server(&self) -> String {
-        let names = ["127.0.0.1".to_owned(), "prov.test".to_owned()];
+        self.server_of(&["127.0.0.1", "prov.test"])
+    }
+
+    /// The same for these names.
+    pub(crate) fn server_of(&self, names: &[&str]) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2015, 1, 1);
         params.not_after = date_time_ymd(2045, 1, 1);

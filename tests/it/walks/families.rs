@@ -137,7 +137,8 @@ impl<'a> Player<'a> {
             Meets::Public => vec![scene.ca()],
             Meets::OwnCa | Meets::Plain => Vec::new(),
         };
-        if port.is_some() {
+        if let Some(port) = &port {
+            around.public_roots.clone_from(&port.public_roots);
             (around.bind, around.pointer) = (None, None);
         } else {
             let base = match walk.meets {

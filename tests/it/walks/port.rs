@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dialtone::simulate::dhcp::{Told, Wire};
 use dialtone::simulate::{Again, Story, Unit};
+use rustls::pki_types::CertificateDer;
 
 use crate::dhcp::wire::lab::{Lab, run};
 
@@ -18,6 +19,8 @@ pub(super) struct Port<'a> {
     pub(super) host: &'a str,
     /// It sends no class, no identifier and no other word about itself.
     pub(super) says_nothing: bool,
+    /// What a unit that trusts the public roots trusts.
+    pub(super) public_roots: Vec<CertificateDer<'static>>,
     /// What it was told at each start.
     told: Mutex<Vec<Told>>,
 }
@@ -28,6 +31,7 @@ impl<'a> Port<'a> {
             lab,
             host,
             says_nothing: false,
+            public_roots: Vec::new(),
             told: Mutex::default(),
         }
     }

@@ -1,14 +1,15 @@
-//! Walks 1, 4, 6 and 8: each family's unit from the box, by a lease of our own and by what came with it.
+//! Walks 1, 2, 4, 6 and 8: each family's unit from the box, by a lease of our own and by what came with it.
 
 use dialtone::model::activation::State;
-use dialtone::model::identity::LevelBy;
+use dialtone::model::identity::{Channel, LevelBy};
 use dialtone::store::CheckFilter;
 
 use super::super::families::{IMAGE, Meets, walk_6_in, walk_in, walks};
 use super::super::port::Port;
 use super::super::scene::Listed;
-use super::Stage;
-use crate::simulate_bench::conduct;
+use super::{NETWORK, Stage};
+use crate::dhcp::wire::lab::Lab;
+use crate::simulate_bench::{Ca, conduct};
 
 #[test]
 fn each_family_comes_up_by_a_lease_of_our_own() {
@@ -33,6 +34,39 @@ fn each_family_comes_up_by_a_lease_of_our_own() {
     let by = |by: LevelBy| checks.iter().filter(|check| check.level_by == by).count();
     assert!(by(LevelBy::Lease) > 10, "{}", by(LevelBy::Lease));
     assert_eq!(by(LevelBy::Prefix), 0);
+    stage.stop();
+}
+
+/// Walk 2: with a certificate that the factory trusts the lease points to HTTPS, and nothing but what is
+/// public goes over plain HTTP.
+#[test]
+fn walk_2_by_a_lease_of_our_own() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    let ca = Ca::new("Public Roots");
+    let file = lab.path("server.pem");
+    std::fs::write(&file, ca.server_of(&["10.99.0.1"])).unwrap();
+    let file = file.display();
+    let more = format!(
+        "interface = [\"eth0\"]\n{NETWORK}[tls]\ncertificate = [{{ chain_file = \"{file}\", key_file = \"{file}\" }}]\n"
+    );
+    let stage = Stage::new(lab, "server", "", &more);
+    for (number, walk) in walks(|walk| walk.meets == Meets::Public) {
+        let mut port = Port::new(&stage.lab, "c1");
+        port.public_roots = vec![ca.der.clone()];
+        stage.wait(walk_in(&stage.scene, Some(port), &walk, number));
+    }
+    let all = CheckFilter {
+        limit: 10_000,
+        ..CheckFilter::default()
+    };
+    let checks = stage.wait(stage.scene.hub().store.checks(&all)).unwrap();
+    let plain = checks.iter().filter(|check| check.channel == Channel::Http);
+    assert_eq!(plain.count(), 0);
+    let over_tls = checks
+        .iter()
+        .filter(|check| check.channel == Channel::Https);
+    assert!(over_tls.count() > 20);
     stage.stop();
 }
 
