@@ -15,7 +15,7 @@ pub(crate) fn networks() -> Vec<(String, Ipv4Net)> {
         let ip = one.address.as_ref().and_then(ipv4)?;
         let mask = one.netmask.as_ref().and_then(ipv4);
         let net = mask.and_then(|mask| Ipv4Net::with_netmask(ip, mask).ok());
-        Some((one.interface_name, net.unwrap_or(Ipv4Net::from(ip))))
+        Some((one.interface_name, net.unwrap_or_else(|| Ipv4Net::from(ip))))
     };
     all.filter_map(one).collect()
 }

@@ -216,8 +216,8 @@ impl Leases {
         if let Some(row) = row.filter(|_| why == Why::Renewed) {
             held.serial = held.serial.or_else(|| row.serial.clone());
             // A renewal comes from the client itself (RFC 2131 section 4.4.5): that no relay added
-            // its port does not say that the client left it.
-            if ask.giaddr.is_none() && speaks_from(ask, ip) {
+            // its port does not say that the client left it. Nor does anybody else's word.
+            if !ask.trusted && ask.ciaddr == Some(ip) {
                 held.port.clone_from(&row.port);
                 held.relay = row.relay;
             }

@@ -80,10 +80,8 @@ impl Observer {
         own: impl Fn(Ipv4Addr) -> bool,
         now: Timestamp,
     ) -> Vec<LeaseWrite> {
-        if !ask.listed() {
-            return Vec::new();
-        }
         match ask.kind {
+            Kind::Discover | Kind::Request if !ask.listed() => Vec::new(),
             Kind::Discover => self.forget(ask.mac, ask.giaddr, None),
             Kind::Release | Kind::Decline => {
                 let ip = ask.ciaddr.or(ask.requested);
@@ -305,6 +303,15 @@ mod tests {
         scene.said(&request(1, ip(21)), 10);
         assert_eq!(scene.stored.keys().collect::<Vec<_>>(), [&ip(21)]);
         scene.said(&ask(Kind::Discover, 1), 20);
+        assert!(scene.stored.is_empty());
+        scene.said(&request(1, ip(21)), 25);
+        let release = Ask {
+            ciaddr: Some(ip(21)),
+            // Nobody looks up who releases.
+            unit: None,
+            ..ask(Kind::Release, 1)
+        };
+        scene.said(&release, 26);
         assert!(scene.stored.is_empty());
         scene.said(&request(1, ip(21)), 30);
         let over = scene.observer.expire(at(30 + 86_400), 10);

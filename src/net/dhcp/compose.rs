@@ -161,7 +161,7 @@ mod tests {
             pools: Vec::new(),
             exclude: Vec::new(),
             router: Some(Ipv4Addr::new(10, 99, 0, 1)),
-            dns: servers.clone(),
+            dns: servers,
             ntp: Vec::new(),
             domain: None,
             lease_time: 3600,

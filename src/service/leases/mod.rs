@@ -22,7 +22,7 @@ use crate::engine::lease::observe::{Observer, Seen};
 use crate::engine::lease::rivals::Rivals;
 use crate::engine::lease::{Answer, Ask, Decision, LeaseWrite, Leases, Why, network};
 use crate::hub::{Hub, News};
-use crate::model::dhcp::{Dhcp, Mode, Subnet};
+use crate::model::dhcp::{Dhcp, Kind, Mode, Subnet};
 use crate::model::event::{Alert, AlertKind};
 use crate::model::identity::{DeviceId, Mac};
 use crate::store::{Batch, StoreError, Write};
@@ -169,7 +169,9 @@ impl LeaseDesk {
 
     /// What a client on one of these networks said to another server.
     pub fn observe(&self, ask: &Ask, link: &[Ipv4Net]) {
-        if !ask.listed() {
+        // Who gives an address back is looked up by what is known of it.
+        let ends = matches!(ask.kind, Kind::Release | Kind::Decline);
+        if !ask.listed() && !ends {
             return self.silent(ask, Why::NotServed);
         }
         let places = self.places(link);

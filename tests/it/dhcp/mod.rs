@@ -2,5 +2,6 @@
 //!
 //! `wire` needs root: each of its tests makes network namespaces and removes them.
 
+mod desk;
 mod vectors;
 pub(crate) mod wire;

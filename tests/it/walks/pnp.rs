@@ -152,6 +152,18 @@ async fn e24_a_forged_mac_is_told_the_base_url_alone() {
     let stranger = scene.ask("805ec0000099", "other").await;
     assert_eq!(listed.url, scene.server.http());
     assert_eq!(listed.url, stranger.url);
+    // Nor can anybody learn that a MAC is listed as another maker's.
+    let other = "805ec0d57d73";
+    let listed = Listed {
+        family: "snom/desk",
+        model: "D785",
+        mac: Some(other),
+        ..Listed::default()
+    };
+    let id_of_other = scene.list(&listed).await;
+    assert_eq!(scene.ask(other, "third").await.url, stranger.url);
+    let alerts = scene.alerts(id_of_other).await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
     // The stranger is noted among the sightings, the forger as a contact at L0.
     let rows = scene.hub().sightings.lock().unwrap().list();
     assert_eq!(rows.len(), 1);

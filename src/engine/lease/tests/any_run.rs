@@ -11,7 +11,7 @@ use super::*;
 /// What happens next: a request, or somebody else's answer at an address.
 #[derive(Clone, Debug)]
 enum Event {
-    Asked(Ask),
+    Asked(Box<Ask>),
     Claimed(Ipv4Addr),
 }
 
@@ -65,7 +65,7 @@ fn any_event() -> impl Strategy<Value = (Event, i64)> {
                 }),
                 ..ask(kind, last)
             };
-            (Event::Asked(asked), pass)
+            (Event::Asked(Box::new(asked)), pass)
         },
     );
     let claimed = (8_u8..46).prop_map(|last| (Event::Claimed(ip(last)), 0));
@@ -93,7 +93,7 @@ proptest! {
             }
             granted.retain(|_, (.., until)| *until > now);
             let ask = match event {
-                Event::Asked(ask) => ask,
+                Event::Asked(ask) => *ask,
                 Event::Claimed(ip) => {
                     leases.conflict(ip, now + SignedDuration::from_secs(20));
                     continue;

@@ -117,6 +117,13 @@ fn a_renewal_keeps_the_port_and_the_serial() {
         20,
         "still behind that port"
     );
+    // Nor does a relay that nobody trusts say where it is.
+    let elsewhere = Ask {
+        giaddr: Some(ip(3)),
+        ..direct(renew(1, ip(10)))
+    };
+    let renewed = leases.decide(&elsewhere, at(1850));
+    assert_eq!(stored(&renewed).1, Some(port.clone()));
     // It asks on the wire itself after a restart: it was moved.
     let moved = leases.decide(&direct(reboot(1, ip(10))), at(1900));
     assert_eq!(stored(&moved), (Serial::parse("ABC123"), None));
