@@ -97,7 +97,11 @@ fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
     if !rule.channels.contains(&ask.channel) {
         return None;
     }
-    let (kind, found) = match &rule.condition {
+    let beside = match &rule.beside {
+        Some(pattern) => pattern.find(ask.path?)?,
+        None => Found::default(),
+    };
+    let (kind, mut found) = match &rule.condition {
         Condition::Agent(pattern) => (HintKind::Agent, pattern.find(ask.agent?)?),
         Condition::Path(pattern) => {
             let path = ask.path?;
@@ -138,6 +142,7 @@ fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
         }
         Condition::Pnp(wanted) => (HintKind::Pnp, pnp(wanted, ask.pnp?)?),
     };
+    join(&mut found, beside)?;
     Some(Hint {
         kind,
         vendor: vendor.id.clone(),

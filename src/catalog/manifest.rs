@@ -40,6 +40,8 @@ pub struct Table(pub BTreeMap<String, Vec<String>>);
 pub struct Rule {
     pub channels: BTreeSet<Channel>,
     pub condition: Condition,
+    /// The path that has to be asked for besides, for a rule by agent whose word depends on it.
+    pub beside: Option<Pattern>,
     pub family: Option<String>,
     pub model: Option<String>,
     /// The artefact that this path belongs to, for rules made from artefacts.

@@ -149,6 +149,10 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
         "hardware",
         &mut claims.why,
     );
+    // The Event header's own word, where nobody's rule spoke.
+    if hints.is_empty() {
+        claims.firmware = facts.pnp.as_ref().and_then(|pnp| pnp.version.clone());
+    }
     claims.family = family(&hints, &claims, catalog);
     claims.family_named = hints.iter().any(|hint| hint.family.is_some());
     for hint in hints.iter().filter(|hint| hint.kind == HintKind::Path) {

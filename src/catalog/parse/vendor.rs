@@ -214,9 +214,15 @@ fn recognise(
         needle.clone_from(agent);
         conditions.push(Condition::Agent(pattern(agent, Ground::Text)?));
     }
+    let mut beside = None;
     if let Some(path) = &raw.path {
-        needle.clone_from(path);
-        conditions.push(Condition::Path(pattern(path, Ground::Path)?));
+        let path_pattern = pattern(path, Ground::Path)?;
+        if conditions.is_empty() {
+            needle.clone_from(path);
+            conditions.push(Condition::Path(path_pattern));
+        } else {
+            beside = Some(path_pattern);
+        }
     }
     if let Some((_, value)) = raw.headers.first_key_value() {
         needle.clone_from(value);
@@ -254,7 +260,8 @@ fn recognise(
     }
     let one = conditions.pop();
     let (Some(condition), true) = (one, conditions.is_empty()) else {
-        let what = "a rule looks at one of agent, path, headers, options, event";
+        let what =
+            "a rule looks at one of agent, path, headers, options, event, or at agent and path";
         return Err((needle, what.to_owned()));
     };
     let mut channels = BTreeSet::new();
@@ -271,6 +278,7 @@ fn recognise(
     Ok(Rule {
         channels,
         condition,
+        beside,
         family: raw.family,
         model: raw.model,
         artefact: None,

@@ -208,7 +208,9 @@ fn made(vendor: &Vendor, family: &Family, who: &Identity) -> Result<Conduct, Fai
             continue;
         }
         match &rule.condition {
-            Condition::Agent(agent) if !headers.contains_key("user-agent") => {
+            Condition::Agent(agent)
+                if rule.beside.is_none() && !headers.contains_key("user-agent") =>
+            {
                 if let Some(agent) = agent.format(&found) {
                     headers.insert("user-agent".to_owned(), text(&agent));
                 }
