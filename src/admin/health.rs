@@ -8,7 +8,8 @@ use super::activity::{Summary, in_service};
 use super::device::name_of;
 use super::{Admin, DeviceView, Lens, Problem};
 use crate::catalog::manifest::{Always, Family, Reach, Trusts};
-use crate::engine::outlook::{self, Block, word};
+use crate::engine::https::{self, When};
+use crate::engine::outlook::{Block, word};
 use crate::model::activation::State;
 use crate::model::device::Lifecycle;
 use crate::model::identity::Assurance;
@@ -436,7 +437,8 @@ fn model_row(lens: &Lens, family: &Family, view: &DeviceView) -> ModelRow {
         let named = |model: &String| model == "*" || *model == config.model;
         Some(&waiver.site) == config.site.as_ref() && waiver.models.iter().any(named)
     });
-    let needs = outlook::speaks_https(family, &config.model).is_err();
+    let shown = lens.front().at(lens.site(config));
+    let needs = https::opens(family, &config.model, shown, When::Told).is_err();
     ModelRow {
         vendor: config.vendor.clone(),
         family: config.family.clone(),

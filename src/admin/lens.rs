@@ -12,6 +12,7 @@ use super::{Admin, Problem, next_step};
 use crate::catalog::Catalog;
 use crate::catalog::manifest::{Family, Vendor};
 use crate::catalog::site_profile::{DEFAULT, SiteProfile};
+use crate::engine::https::{self, Front, Shown, When};
 use crate::engine::known::{ProfileKey, PublishedAt};
 use crate::engine::outlook::{self, Around, Block};
 use crate::engine::resolve::{self, Values};
@@ -96,6 +97,14 @@ impl Lens {
         self.settings.sites.get(config.site.as_ref()?)
     }
 
+    /// Our HTTPS, as units know it.
+    pub fn front(&self) -> Front<'_> {
+        Front {
+            base: self.bases.https.as_deref(),
+            certified: &self.bases.certified,
+        }
+    }
+
     /// Whether the unit would come up if it were plugged in now, else what keeps it.
     pub fn outlook(&self, device: &Device) -> Result<(), Block> {
         let config = &device.config;
@@ -113,7 +122,7 @@ impl Lens {
                 site,
                 waivers: &self.settings.waivers,
                 anchored: &self.anchored,
-                https: self.bases.https.is_some() || own(|site| &site.public_url),
+                shown: self.front().at(site),
                 http: self.bases.http.is_some() || own(|site| &site.public_http_url),
                 leased: self.leased(config, family),
                 class: self.class(config),
@@ -131,7 +140,7 @@ impl Lens {
             let model = &device.config.model;
             let certified = self.anchored.contains(&vendor.id)
                 && outlook::carries_certificate(vendor, model)
-                && outlook::speaks_https(family, model).is_ok();
+                && https::opens(family, model, Shown::Public, When::Told).is_ok();
             if certified {
                 Assurance::L4
             } else {

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Admin, Lens, Problem};
 use crate::catalog::Revision;
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs, Unit};
 use crate::catalog::manifest::{Artefact, ArtefactScope, Asks, Family};
 use crate::catalog::pattern;
 use crate::catalog::revision::{RenderError, Rendered, Which};
-use crate::engine::grant::has_token;
+use crate::engine::grant::{has_token, opens_https};
 use crate::engine::known::{Known, World};
 use crate::engine::resolve::{self, Values};
 use crate::engine::select::{Selected, Subject};
@@ -17,7 +19,7 @@ use crate::engine::stranger::{self, ToLose};
 use crate::engine::verdict::{Decision, Plan, Source};
 use crate::model::access::{Class, Grant};
 use crate::model::device::Device;
-use crate::model::identity::BootId;
+use crate::model::identity::{BootId, Digest};
 use crate::model::profile::{Layer, Value};
 use crate::model::secret::Secret;
 use crate::service::material;
@@ -173,7 +175,8 @@ impl Admin {
             grant,
             credential: grant.credential,
             partial: false,
-            token: has_token(&revision.family, &config.model, &world),
+            https: opens_https(&revision.family, device, &world),
+            token: has_token(&revision.family, device, &world),
             release: config.release && grant.credential,
         };
         let (site, bases) = (lens.site(config), &lens.bases);
@@ -185,7 +188,8 @@ impl Admin {
             let base = base.as_ref().filter(|_| urls.report.is_some());
             urls.report = base.map(|base| Secret::new(format!("{base}r/~")));
         }
-        let inputs = Inputs {
+        let numbered = revision.is_numbered(artefact, which);
+        let mut inputs = Inputs {
             grant,
             unit: Unit {
                 mac: config.mac,
@@ -198,7 +202,21 @@ impl Admin {
             lines: &filling.lines,
             keys: &filling.keys,
             release: plan.release,
+            version: numbered.then(|| Secret::new("0".to_owned())),
         };
+        let rendered = revision.render(artefact, which, &inputs)?;
+        if !numbered {
+            return Ok(rendered);
+        }
+        // With its secrets masked it is no file that a unit got: the number is then the last one's.
+        let rest = Digest(Sha256::digest(&rendered.bytes[..]).into());
+        let status = device.status_now();
+        let last = status.numbers.iter().find(|(id, _, _)| id == artefact);
+        let number = match (filling.secrets, last) {
+            (Secrets::Masked, Some((_, number, _))) => *number,
+            (Secrets::Masked | Secrets::Shown, _) => status.number_of(artefact, rest),
+        };
+        inputs.version = Some(Secret::new(number.to_string()));
         revision.render(artefact, which, &inputs)
     }
 }
@@ -214,7 +232,7 @@ pub(crate) fn world(lens: &Lens) -> World<'_> {
         published: &lens.kinds,
         anchored: &lens.anchored,
         registrar: false,
-        https: lens.bases.https.is_some(),
+        front: lens.front(),
     }
 }
 
@@ -255,7 +273,7 @@ pub(crate) fn given(
                 grant: granted,
                 partial: withheld,
             };
-            let opens = crate::engine::grant::opens_https(family, &config.model, &world(lens));
+            let opens = opens_https(family, device, &world(lens));
             match (withheld, family.asks == Asks::Once) {
                 // Its one configuration must have everything in it.
                 (true, true) if artefact.bootstrap.is_some() && opens => own(Which::Bootstrap),

@@ -169,7 +169,7 @@ impl Admin {
             .map(|rule| &rule.always)
             .collect();
         let circumstances = Circumstances {
-            channel: if opens_https(family, &device.config.model, &world) {
+            channel: if opens_https(family, device, &world) {
                 Channel::Https
             } else {
                 Channel::Http

@@ -2,7 +2,7 @@
 
 use super::boot;
 use super::facts::{Facts, Method};
-use super::grant::{Circumstances, ceiling, grant, has_token, opens_https};
+use super::grant::{Circumstances, ceiling, grant, opens_https};
 use super::identify::Claims;
 use super::known::{Known, Needs, World};
 use super::level::{Proven, certificate_expected, prove, told};
@@ -164,6 +164,16 @@ impl<'a> Listed<'a> {
         &self.device.config.model
     }
 
+    /// A request that came by HTTPS shows it; else what is known of its kind and our certificate.
+    fn opens_https(&self) -> bool {
+        self.facts.channel == Channel::Https
+            || opens_https(self.side.family, self.device, self.world)
+    }
+
+    fn can_reach_l2(&self) -> bool {
+        ceiling(self.side.family, self.model()) >= Assurance::L2
+    }
+
     fn judge(&mut self) -> (Decision, &'static str) {
         if self.facts.target.token.is_some() {
             if let Some(why) = self.token_trouble() {
@@ -284,7 +294,7 @@ impl<'a> Listed<'a> {
     fn note_shared(&mut self) {
         let done = matches!(self.status.activation.state, State::Served | State::Active);
         let shared = self.facts.target.token.is_none();
-        let token = has_token(self.side.family, self.model(), self.world);
+        let token = self.opens_https() && self.can_reach_l2();
         if done && shared && token && self.proven.by != LevelBy::Certificate {
             let now = self.world.now;
             self.status.ratchet.shared_since.get_or_insert(now);
@@ -370,8 +380,7 @@ impl<'a> Listed<'a> {
         let family = self.side.family;
         if withheld && family.asks == Asks::Once {
             // Its one configuration must have everything in it: until then a script that waits.
-            let opens = opens_https(family, self.model(), self.world);
-            if artefact.bootstrap.is_none() || !opens {
+            if artefact.bootstrap.is_none() || !self.opens_https() {
                 return (Decision::Refuse, reason::NEEDS_CONFIRMATION);
             }
             return self.spend(artefact, granted, Which::Bootstrap, true);
@@ -423,7 +432,8 @@ impl<'a> Listed<'a> {
             grant,
             credential: holds(artefact, which, grant),
             partial,
-            token: has_token(self.side.family, self.model(), self.world),
+            https: self.opens_https(),
+            token: self.opens_https() && self.can_reach_l2(),
             release: self.device.config.release,
         }
     }

@@ -1,5 +1,6 @@
 //! What a unit may have at the level that it proved (trust.md sections 2 to 5).
 
+use super::https::{self, When};
 use super::known::World;
 use super::verdict::reason;
 use super::window::Gate;
@@ -7,9 +8,6 @@ use crate::catalog::manifest::Family;
 use crate::model::access::Grant;
 use crate::model::device::Device;
 use crate::model::identity::{Assurance, Channel};
-
-/// Lowest TLS version, times ten, that opens HTTPS with us.
-pub const TLS: u8 = 12;
 
 /// What goes into the judgement besides the level.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +43,7 @@ pub fn grant(
             Gate::Open if certificate_expected => Some(reason::CERTIFICATE_EXPECTED),
             Gate::Open if channel == Channel::Https => None,
             Gate::Open if waived(device, world) => None,
-            Gate::Open if opens_https(family, &device.config.model, world) => Some(reason::PLAIN),
+            Gate::Open if opens_https(family, device, world) => Some(reason::PLAIN),
             Gate::Open => Some(reason::NEEDS_WAIVER),
         },
         Assurance::L2 | Assurance::L3 | Assurance::L4 => {
@@ -84,14 +82,21 @@ pub fn waived(device: &Device, world: &World<'_>) -> bool {
     })
 }
 
-/// Whether units of this model can open HTTPS with us, and we have an address for it.
-pub fn opens_https(family: &Family, model: &str, world: &World<'_>) -> bool {
-    world.https
-        && family
-            .transport
-            .tls
-            .of(model)
-            .is_some_and(|version| *version >= TLS)
+/// Whether this unit opens HTTPS with us, once our files told it what to trust.
+pub fn opens_https(family: &Family, device: &Device, world: &World<'_>) -> bool {
+    let site = device.config.site.as_deref();
+    kind_opens_https(family, &device.config.model, site, world)
+}
+
+/// The same for units of a model at a site.
+pub fn kind_opens_https(
+    family: &Family,
+    model: &str,
+    site: Option<&str>,
+    world: &World<'_>,
+) -> bool {
+    let shown = world.front.at(site.and_then(|name| world.sites.get(name)));
+    https::opens(family, model, shown, When::Told).is_ok()
 }
 
 /// The level that units of this model can reach.
@@ -101,6 +106,6 @@ pub fn ceiling(family: &Family, model: &str) -> Assurance {
 }
 
 /// Whether the unit can have a token URL: bootstrap, token and pin are for units that open HTTPS.
-pub fn has_token(family: &Family, model: &str, world: &World<'_>) -> bool {
-    opens_https(family, model, world) && ceiling(family, model) >= Assurance::L2
+pub fn has_token(family: &Family, device: &Device, world: &World<'_>) -> bool {
+    opens_https(family, device, world) && ceiling(family, &device.config.model) >= Assurance::L2
 }

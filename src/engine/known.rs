@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::https::Front;
 use crate::model::access::Class;
 use crate::model::device::Device;
 use crate::model::identity::{BootId, DeviceId, Digest};
@@ -44,8 +45,8 @@ pub struct World<'a> {
     pub anchored: &'a BTreeSet<String>,
     /// A registrar that could prove registrations is connected.
     pub registrar: bool,
-    /// The global HTTPS base is there: without it there is no bootstrap.
-    pub https: bool,
+    /// Our HTTPS: where units cannot open it there is no bootstrap.
+    pub front: Front<'a>,
 }
 
 /// Vendor, family and profile name: what a revision is published for.

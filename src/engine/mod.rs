@@ -5,6 +5,7 @@ pub mod decide;
 pub mod explain;
 pub mod facts;
 pub mod grant;
+pub mod https;
 pub mod identify;
 pub mod import;
 pub mod known;

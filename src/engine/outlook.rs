@@ -7,15 +7,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::catalog::manifest::{After, Always, Family, Reach, Trusts, Vendor};
+use super::https::{self, Shown, When, Why};
+use crate::catalog::manifest::{Always, Family, Reach, Vendor};
 use crate::model::access::Class;
 use crate::model::activation::State;
 use crate::model::device::{Device, Lifecycle, Status};
-use crate::model::identity::{Assurance, Channel};
+use crate::model::identity::Assurance;
 use crate::model::site::{Corroborate, Site, Waiver};
-
-/// Highest TLS version, times ten, below which a unit cannot open HTTPS with us.
-const TLS: u8 = 12;
 
 /// What the judgement looks at besides the unit.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +25,9 @@ pub struct Around<'a> {
     pub waivers: &'a [Waiver],
     /// Vendors with an anchor loaded.
     pub anchored: &'a BTreeSet<String>,
-    /// Units can be told an HTTPS base (the site's or the global one).
-    pub https: bool,
-    /// The same for HTTP.
+    /// What the unit finds at its HTTPS base (the site's or the global one).
+    pub shown: Shown,
+    /// Units can be told an HTTP base.
     pub http: bool,
     /// A lease ties an address to this unit's MAC or serial.
     pub leased: bool,
@@ -234,10 +232,10 @@ pub fn outlook(device: &Device, around: &Around<'_>) -> Result<(), Block> {
         Some(answer) => return answer,
         None => {}
     }
-    let encrypted = speaks_https(around.family, &config.model);
+    let encrypted = https::opens(around.family, &config.model, around.shown, When::Told);
     let carries = carries_certificate(around.vendor, &config.model);
     let anchored = around.anchored.contains(&around.vendor.id);
-    if encrypted.is_ok() && !around.https {
+    if encrypted == Err(Why::NoBase) {
         let site = config.site.clone();
         return Err(Block::NoHttpsBase { site });
     }
@@ -260,7 +258,7 @@ pub fn outlook(device: &Device, around: &Around<'_>) -> Result<(), Block> {
             return Err(Block::NeedsWaiver {
                 site: config.site.clone(),
                 model: config.model.clone(),
-                why,
+                why: why.text(),
                 until: in_a_year(around.now),
             });
         }
@@ -303,30 +301,6 @@ fn settled(status: &Status) -> Option<Result<(), Block>> {
         State::Expected | State::Seen | State::Stalled | State::Failed => {
             (status.ratchet.mark >= Assurance::L2).then_some(Ok(()))
         }
-    }
-}
-
-/// Whether units of a model can open HTTPS with us, at once or after a bootstrap; else why not.
-pub fn speaks_https(family: &Family, model: &str) -> Result<(), String> {
-    let transport = &family.transport;
-    let tls = transport.tls.of(model).copied().unwrap_or_default();
-    if tls < TLS {
-        return Err(match tls {
-            0 => "speaks no TLS".to_owned(),
-            tls => format!("speaks TLS {}.{} only", tls / 10, tls % 10),
-        });
-    }
-    let own_maker = matches!(transport.trusts.of(model), Some(Trusts::VendorCa(_)));
-    if own_maker && transport.after.of(model) != Some(&After::OwnCa) {
-        return Err("trusts its maker's certificates only".to_owned());
-    }
-    let first = transport.first.of(model);
-    let at_first = first.is_none_or(|ways| ways.contains(&Channel::Https));
-    let after = transport.after.of(model) == Some(&After::OwnCa);
-    if at_first || after {
-        Ok(())
-    } else {
-        Err("does not use HTTPS".to_owned())
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::net::IpAddr;
 
-use super::grant::opens_https;
+use super::grant::kind_opens_https;
 use super::known::{Known, World};
 use super::select::Selected;
 use super::verdict::{Decision, Plan, Source, Which, reason};
-use crate::catalog::manifest::{ArtefactScope, Reach};
+use crate::catalog::manifest::{ArtefactScope, Family, Reach};
 use crate::model::access::{Class, Grant};
 
 /// What is told apart below L1: nothing, or that a unit of a family that resets has nothing to lose.
@@ -50,6 +50,7 @@ pub fn answer(
         grant: Grant::PUBLIC,
         credential: false,
         partial: artefact.reads > Class::Public,
+        https: opens(family, model, source, world),
         token: false,
         release: false,
     };
@@ -63,9 +64,7 @@ pub fn answer(
             (Decision::Serve(plan(Which::Normal)), reason::SERVED)
         }
         ArtefactScope::Unit
-            if artefact.bootstrap.is_some()
-                && harmless
-                && opens_https(family, model.unwrap_or_default(), world) =>
+            if artefact.bootstrap.is_some() && harmless && opens(family, model, source, world) =>
         {
             (
                 Decision::Bootstrap(plan(Which::Bootstrap)),
@@ -74,6 +73,12 @@ pub fn answer(
         }
         ArtefactScope::Family | ArtefactScope::Unit => (Decision::Refuse, reason::NOT_LISTED),
     }
+}
+
+/// By the site of the address: below L1 nothing else may tell a listed unit from another.
+fn opens(family: &Family, model: Option<&str>, source: Option<IpAddr>, world: &World<'_>) -> bool {
+    let site = site_of(source, world);
+    kind_opens_https(family, model.unwrap_or_default(), site.as_deref(), world)
 }
 
 /// The site whose prefix holds an address; the longest prefix speaks.

@@ -51,6 +51,8 @@ pub struct Plan {
     pub credential: bool,
     /// Something that is set for the unit was withheld.
     pub partial: bool,
+    /// The unit opens HTTPS with us, so the file may send it there.
+    pub https: bool,
     /// The unit can use its token URL: it opens HTTPS with us, and its ceiling is L2 at least.
     pub token: bool,
     pub release: bool,

@@ -35,3 +35,14 @@ pub struct PeerCertificate {
     /// `bad-signature`, `self-signed`, `weak`, `malformed`.
     pub trouble: Option<String>,
 }
+
+/// Whether one of a certificate's names is this one; a wildcard stands for one label.
+pub fn covers(names: &[String], name: &str) -> bool {
+    names.iter().any(|own| {
+        own.eq_ignore_ascii_case(name)
+            || own.strip_prefix("*.").is_some_and(|zone| {
+                name.split_once('.')
+                    .is_some_and(|(host, rest)| !host.is_empty() && rest.eq_ignore_ascii_case(zone))
+            })
+    })
+}

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::verifier::SignatureOnly;
 use crate::answer::TlsFailure;
-use crate::pki::{ServerCertificate, covers, names_of};
+use crate::model::certificate::covers;
+use crate::pki::{ServerCertificate, names_of};
 
 /// The largest certificate or key file that is read.
 const LARGEST_FILE: u64 = 1024 * 1024;

@@ -75,17 +75,6 @@ pub fn names_of(der: &[u8]) -> Vec<String> {
     names
 }
 
-/// Whether one of a certificate's names is this one; a wildcard stands for one label.
-pub fn covers(names: &[String], name: &str) -> bool {
-    names.iter().any(|own| {
-        own.eq_ignore_ascii_case(name)
-            || own.strip_prefix("*.").is_some_and(|zone| {
-                name.split_once('.')
-                    .is_some_and(|(host, rest)| !host.is_empty() && rest.eq_ignore_ascii_case(zone))
-            })
-    })
-}
-
 /// The SHA-256 of the whole certificate.
 pub(super) fn fingerprint(der: &[u8]) -> Digest {
     Digest(Sha256::digest(der).into())

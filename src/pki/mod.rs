@@ -11,9 +11,7 @@ use std::path::PathBuf;
 
 pub use anchors::{Anchor, AnchorProblem, Anchors};
 pub use authority::{Authority, Reissued, ServerCertificate, Shown};
-pub use certificate::{
-    LONGEST_COMMON_NAME, MOST_ALTERNATIVES, covers, names_of, read, written_name,
-};
+pub use certificate::{LONGEST_COMMON_NAME, MOST_ALTERNATIVES, names_of, read, written_name};
 
 /// Why our own certificates are not there.
 #[derive(Debug, thiserror::Error)]

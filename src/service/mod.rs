@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::answer::{Answer, Asked, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
 use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
 use crate::engine::facts::Facts;
+use crate::engine::https;
 use crate::engine::identify::claims;
 use crate::engine::known::ProfileKey;
 use crate::engine::resolve;
@@ -331,7 +332,7 @@ impl Door for Service {
         let inner = &self.0;
         let bases = inner.hub.bases.load();
         let named = |url: &Option<String>| {
-            let url = url.as_deref().and_then(host_of);
+            let url = url.as_deref().and_then(https::host);
             url.is_some_and(|own| own.eq_ignore_ascii_case(host))
         };
         let snapshot = inner.snapshots.of(&inner.hub).ok();
@@ -346,14 +347,4 @@ impl Door for Service {
                 sites.any(|site| named(&site.public_url) || named(&site.public_http_url))
             })
     }
-}
-
-/// The host of a base URL, without port; an IPv6 address without brackets.
-fn host_of(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let authority = rest.split('/').next()?;
-    if let Some(inside) = authority.strip_prefix('[') {
-        return inside.split_once(']').map(|(host, _)| host);
-    }
-    authority.split(':').next()
 }

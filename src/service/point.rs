@@ -14,6 +14,7 @@ use crate::answer::{Asked, Delivery, Pointed, Ticket};
 use crate::catalog::Catalog;
 use crate::catalog::site_profile::SiteProfile;
 use crate::engine::facts::Facts;
+use crate::engine::https::{self, Shown};
 use crate::engine::point::{self, Who};
 use crate::engine::reply;
 use crate::engine::resolve::{self, Scopes, Values};
@@ -22,7 +23,6 @@ use crate::hub::{Bases, News};
 use crate::model::activation::{Check, CheckKind, Outcome};
 use crate::model::identity::{Assurance, Channel};
 use crate::model::site::Site;
-use crate::pki;
 use crate::store::Write;
 
 /// A unit asks again after some seconds: so long its contact may take to be written.
@@ -263,12 +263,12 @@ pub(crate) fn bases_at(site: Option<&Site>, bases: &Bases) -> reply::Bases {
         let told = bases.pointers.contains(&channel);
         base.clone().filter(|_| told)
     };
-    let https =
+    let https_base =
         own(|site| site.public_url.as_ref()).or_else(|| global(Channel::Https, &bases.https));
-    let host = https.as_deref().and_then(super::host_of);
+    let shown = |base: &String| https::shown(base, &bases.certified);
     reply::Bases {
-        public_certificate: host.is_some_and(|host| pki::covers(&bases.certified, host)),
-        https,
+        public_certificate: https_base.as_ref().map(shown) == Some(Shown::Public),
+        https: https_base,
         http: own(|site| site.public_http_url.as_ref())
             .or_else(|| global(Channel::Http, &bases.http)),
         tftp: own(|site| site.public_tftp.as_ref()).or_else(|| global(Channel::Tftp, &bases.tftp)),

@@ -362,7 +362,7 @@ impl Service {
         let hub = &self.0.hub;
         let site = self.0.snapshots.of(hub).ok().and_then(|snapshot| {
             let nobody = std::collections::BTreeSet::new();
-            site_of(Some(ip), &snapshot.world(now, 0, false, &nobody))
+            site_of(Some(ip), &snapshot.world(now, 0, &hub.bases.load(), &nobody))
         });
         let sighting = Sighting {
             mac: claims.mac,

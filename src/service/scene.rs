@@ -31,9 +31,8 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn world(&self) -> World<'_> {
-        let https = self.bases.https.is_some();
         self.snapshot
-            .world(self.now, self.fresh, https, &self.anchored)
+            .world(self.now, self.fresh, &self.bases, &self.anchored)
     }
 
     /// The engine's decision on a file.

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Trouble;
+use crate::engine::https::Front;
 use crate::engine::known::{ProfileKey, PublishedAt, World};
-use crate::hub::Hub;
+use crate::hub::{Bases, Hub};
 use crate::model::identity::BootId;
 use crate::store::Settings;
 
@@ -78,7 +79,7 @@ impl Snapshot {
         &'a self,
         now: Timestamp,
         fresh: u128,
-        https: bool,
+        bases: &'a Bases,
         anchored: &'a BTreeSet<String>,
     ) -> World<'a> {
         World {
@@ -90,7 +91,10 @@ impl Snapshot {
             published: &self.published,
             anchored,
             registrar: false,
-            https,
+            front: Front {
+                base: bases.https.as_deref(),
+                certified: &bases.certified,
+            },
         }
     }
 }

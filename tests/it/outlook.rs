@@ -1,10 +1,9 @@
 //! Which units would come up today, and the one command for those that would not.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use dialtone::catalog::{Catalog, load};
+use dialtone::engine::https::{self, Shown, When, Why};
 use dialtone::engine::outlook::{Around, Block, outlook};
 use dialtone::model::access::Class;
 use dialtone::model::activation::State;
@@ -13,12 +12,13 @@ use dialtone::model::identity::{Assurance, DeviceId};
 use dialtone::model::site::{Corroborate, Site, Waiver};
 
 use crate::store_sample::{at, plain};
+use crate::vendors::catalog;
 
 struct Case {
     device: Device,
     site: Option<Site>,
     waivers: Vec<Waiver>,
-    https: bool,
+    shown: Shown,
     leased: bool,
     class: Class,
 }
@@ -54,7 +54,7 @@ fn case(vendor: &str, family: &str, model: &str) -> Case {
             version: 1,
         }),
         waivers: Vec::new(),
-        https: true,
+        shown: Shown::Own,
         leased: false,
         class: Class::Credential,
     }
@@ -78,8 +78,7 @@ fn waiver(model: &str, until: i64) -> Waiver {
 }
 
 fn judge(case: &Case) -> Result<(), Block> {
-    let files = load::read_folders(&[PathBuf::from("profiles")]).unwrap();
-    let catalog = Catalog::from_files(&files).0.unwrap();
+    let catalog = catalog();
     let config = &case.device.config;
     let around = Around {
         vendor: &catalog.vendors[&config.vendor],
@@ -87,7 +86,7 @@ fn judge(case: &Case) -> Result<(), Block> {
         site: case.site.as_ref(),
         waivers: &case.waivers,
         anchored: &BTreeSet::new(),
-        https: case.https,
+        shown: case.shown,
         http: true,
         leased: case.leased,
         class: case.class,
@@ -109,7 +108,7 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
     check(desk(), |_| {}, None);
     check(
         desk(),
-        |case| case.https = false,
+        |case| case.shown = Shown::Nothing,
         Some((
             "no-https-base",
             "dialtone site set hq --public-url https://NAME/",
@@ -178,6 +177,11 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
     );
     let waive = "dialtone waiver add --site hq --model SPA942 --until 2028-01-15 --why \"speaks TLS 1.0 only\"";
     check(old(), |_| {}, Some(("needs-waiver", waive)));
+    // What no file of ours can teach another CA.
+    let fixed = || case("gigaset", "nx70", "N870 IP PRO");
+    let command = "dialtone waiver add --site hq --model 'N870 IP PRO' --until 2028-01-15 --why \"takes a public certificate only, and ours is from our own CA\"";
+    check(fixed(), |_| {}, Some(("needs-waiver", command)));
+    check(fixed(), |case| case.shown = Shown::Public, None);
     check(
         old(),
         |case| case.waivers = vec![waiver("SPA942", 30)],
@@ -211,4 +215,36 @@ fn equal_troubles_are_one_group() {
     assert_eq!(judge(&first), judge(&second));
     second.device.config_mut().model = "SPA504G".to_owned();
     assert_ne!(judge(&first), judge(&second));
+}
+
+#[test]
+fn who_opens_https_with_us_and_who_does_not() {
+    let catalog = catalog();
+    let check = |family: &str, model: &str, at_first: [Option<Why>; 2], told: [Option<Why>; 2]| {
+        let (vendor, family) = family.split_once('/').unwrap();
+        let family = catalog.family(vendor, family).unwrap();
+        for (when, expect) in [(When::Factory, at_first), (When::Told, told)] {
+            for (shown, expect) in [Shown::Own, Shown::Public].into_iter().zip(expect) {
+                let found = https::opens(family, model, shown, when).err();
+                assert_eq!(found, expect, "{vendor} {model} {shown:?} {when:?}");
+            }
+            let without = https::opens(family, model, Shown::Nothing, when);
+            assert!(without.is_err(), "{vendor} {model}");
+        }
+    };
+    let public = Some(Why::NeedsPublic);
+    check("yealink/sip-t4-t5", "T46S", [public, None], [None, None]);
+    check("fanvil/x", "X4", [public, None], [public, None]);
+    check("avaya/j100", "J179", [None, None], [None, None]);
+    let tls = Some(Why::Tls(10));
+    check("cisco/spa", "SPA942", [tls, tls], [tls, tls]);
+    let not_used = Some(Why::NotUsed);
+    check(
+        "juniper/junos",
+        "ex2200-48t-4g",
+        [not_used; 2],
+        [None, None],
+    );
+    let none = Some(Why::Tls(0));
+    check("onie/onie", "", [none; 2], [none; 2]);
 }

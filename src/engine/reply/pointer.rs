@@ -3,8 +3,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::catalog::manifest::{Family, Trusts};
-use crate::engine::grant::TLS;
+use crate::catalog::manifest::Family;
+use crate::engine::https::{self, Shown, When};
 use crate::model::identity::Channel;
 
 /// Where units may be sent. A base that nobody else can reach is none.
@@ -55,15 +55,12 @@ pub fn choose(family: &Family, model: &str, bases: &Bases) -> Option<Pointer> {
 
 /// Whether a factory unit takes the server certificate that we show.
 fn completes(family: &Family, model: &str, bases: &Bases) -> bool {
-    let transport = &family.transport;
-    let speaks = transport.tls.of(model).is_some_and(|tls| *tls >= TLS);
-    let trusts = match transport.trusts.of(model) {
-        Some(Trusts::None | Trusts::Own) => true,
-        // What is not said is not believed.
-        Some(Trusts::Public) | None => bases.public_certificate,
-        Some(Trusts::VendorCa(_)) => false,
+    let shown = match (&bases.https, bases.public_certificate) {
+        (None, _) => Shown::Nothing,
+        (Some(_), true) => Shown::Public,
+        (Some(_), false) => Shown::Own,
     };
-    speaks && trusts
+    https::opens(family, model, shown, When::Factory).is_ok()
 }
 
 fn parts(scheme: &'static str, port: u16, url: &str) -> Option<Pointer> {

@@ -166,6 +166,67 @@ fn a_prefix_corroborates_only_where_the_site_says_so() {
 }
 
 #[test]
+fn a_unit_that_cannot_take_our_own_ca_is_never_sent_to_https() {
+    let unit = |channel| {
+        Scene::new("same", "S1")
+            .leased()
+            .with(move |scene| scene.channel = channel)
+    };
+    let public = |scene: &mut Scene| scene.certified.push("*.example.net".to_owned());
+    let sent = |verdict: &Verdict| match &verdict.decision {
+        Decision::Bootstrap(plan) | Decision::Serve(plan) => (plan.https, plan.token),
+        Decision::Refuse | Decision::Point(_) => panic!("{}", told(verdict)),
+    };
+    // Our own CA signed what is shown: nothing but a waiver helps, and it is told.
+    let verdict = check(&unit(Channel::Http), "refuse: needs-waiver");
+    let flags = verdict.unit.unwrap().status.activation.flags;
+    assert!(format!("{flags:?}").contains("NeedsWaiver"));
+    let stranger = |scene: &mut Scene| scene.lease = false;
+    check(
+        &unit(Channel::Http).with(stranger),
+        "refuse: needs-corroboration",
+    );
+    let waived = unit(Channel::Http).with(|scene| {
+        scene.waivers.push(Waiver {
+            site: "hq".to_owned(),
+            models: vec!["S1".to_owned()],
+            until: at(100),
+            why: "its CAs are built in".to_owned(),
+        });
+    });
+    let verdict = check(&waived, "normal credential: served");
+    assert_eq!(sent(&verdict), (false, false));
+    // With a public one it is as any other.
+    let verdict = check(
+        &unit(Channel::Http).with(public),
+        "bootstrap public: plain-transport",
+    );
+    assert_eq!(sent(&verdict), (true, false));
+    let verdict = check(
+        &unit(Channel::Https).with(public),
+        "normal credential: served",
+    );
+    assert_eq!(sent(&verdict), (true, true));
+    let shown = Scene::new("same", "S1").with(stranger).with(public).plain();
+    check(&shown, "bootstrap public: needs-corroboration");
+    // A certificate for another name is none for this base; a request by HTTPS shows that it opens it.
+    let other = |scene: &mut Scene| scene.certified.push("prov.example.org".to_owned());
+    check(&unit(Channel::Http).with(other), "refuse: needs-waiver");
+    let verdict = check(&unit(Channel::Https), "normal credential: served");
+    assert_eq!(sent(&verdict), (true, true));
+    // A site's own base counts for its units.
+    let site = |scene: &mut Scene| {
+        let hq = scene.sites.get_mut("hq").unwrap();
+        hq.public_url = Some("https://hq.example.org:8443/".to_owned());
+        scene.certified.push("hq.example.org".to_owned());
+    };
+    check(
+        &unit(Channel::Http).with(site),
+        "bootstrap public: plain-transport",
+    );
+}
+
+#[test]
 fn a_waiver_names_its_model_its_site_and_its_day() {
     let waiver = |site: &str, model: &str, until: Timestamp| {
         let waiver = Waiver {

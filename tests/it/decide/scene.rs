@@ -8,6 +8,7 @@ use dialtone::catalog::manifest::Always;
 use dialtone::catalog::{Catalog, Files};
 use dialtone::engine::decide::{UnitSide, decide};
 use dialtone::engine::facts::Facts;
+use dialtone::engine::https::Front;
 use dialtone::engine::identify::{claims, digest_of};
 use dialtone::engine::known::{Known, Needs, World};
 use dialtone::engine::select::{Subject, select};
@@ -114,6 +115,7 @@ fn catalog() -> Arc<Catalog> {
         "[absent]\nmeans = \"reset\"\n[refusal]\nhttp = 503\n[bootstrap]\nnext = \"setting\"\n";
     let modern = transport("1.2");
     let old = transport("1.0");
+    let same = modern.replace("own-ca", "same");
     let families = [
         (
             "keeps",
@@ -142,6 +144,14 @@ fn catalog() -> Arc<Catalog> {
             format!(
                 "asks = \"every boot\"\n{old}{}{keep}",
                 sources("false", "L1")
+            ),
+        ),
+        (
+            "same",
+            "\"S1\"",
+            format!(
+                "asks = \"every boot\"\n{same}{}{keep}",
+                sources("true", "L2")
             ),
         ),
     ];
@@ -184,6 +194,8 @@ pub(super) struct Scene {
     pub(super) sites: BTreeMap<String, Site>,
     pub(super) waivers: Vec<Waiver>,
     pub(super) anchored: BTreeSet<String>,
+    /// Names that somebody else certified.
+    pub(super) certified: Vec<String>,
     pub(super) device: Device,
     pub(super) listed: bool,
     pub(super) lease: bool,
@@ -252,6 +264,7 @@ impl Scene {
             sites: BTreeMap::from([("hq".to_owned(), site)]),
             waivers: Vec::new(),
             anchored: BTreeSet::new(),
+            certified: Vec::new(),
             device: Device {
                 id: DeviceId(1),
                 config: Arc::new(config),
@@ -350,7 +363,10 @@ impl Scene {
             published: &published,
             anchored: &self.anchored,
             registrar: false,
-            https: true,
+            front: Front {
+                base: Some("https://prov.example.net/"),
+                certified: &self.certified,
+            },
         };
         let selected = select(&facts, &claims, &known, &self.catalog);
         let config = &self.device.config;

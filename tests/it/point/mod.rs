@@ -1,5 +1,6 @@
 //! What a unit is told by DHCP and PnP, and who it is taken for: the pure part.
 
+mod behaviours;
 mod boots;
 mod replies;
 mod who;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use dialtone::catalog::{Catalog, Files};
 use dialtone::engine::boot::Beginning;
 use dialtone::engine::facts::{DhcpFacts, Facts};
+use dialtone::engine::https::Front;
 use dialtone::engine::identify::claims;
 use dialtone::engine::known::{Known, World};
 use dialtone::engine::point;
@@ -171,7 +173,10 @@ pub(super) fn world<T>(at: i64, what: impl FnOnce(&World<'_>) -> T) -> T {
         published: &published,
         anchored: &anchored,
         registrar: false,
-        https: true,
+        front: Front {
+            base: Some("https://prov.example.net/"),
+            certified: &[],
+        },
     };
     what(&world)
 }
