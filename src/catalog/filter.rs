@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_stands_in_its_line() {
+    fn net_087_the_digest_stands_in_the_second_line() {
         fn check(filter: Filter, input: &str, expect: &str) {
             let made = apply(filter, input.as_bytes()).expect("a filter that is built");
             assert_eq!(String::from_utf8_lossy(&made), expect);

@@ -24,6 +24,9 @@ pub struct Inputs<'a> {
     pub keys: &'a [FunctionKey],
     /// `device release`: the file takes pin, URL and CA out again.
     pub release: bool,
+    /// The number of a file that units take only where it is higher than the last one. No secret, but
+    /// filled in as they are: the rest of the file decides which it is.
+    pub version: Option<Secret>,
 }
 
 /// Which unit a file is for. For a family-scope file at most the model is known.

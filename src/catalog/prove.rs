@@ -9,12 +9,13 @@ use super::parse::reply;
 use super::problem::line_of;
 use super::render::{Naming, RenderError, Templates, Which};
 use super::reparse::{self, Parsed};
-use super::revision::sources;
+use super::revision::{numbered, sources};
 use super::sample::{self, Case, Sample};
 use super::site_profile::SiteProfile;
 use super::vocabulary::Vocabulary;
 use super::{Files, Problem};
 use crate::model::access::{Class, Grant};
+use crate::model::secret::Secret;
 
 /// Proves every family that is not `proven` by its vendor's id, and every one with every profile that
 /// has a template of its vendor.
@@ -88,6 +89,9 @@ const ATTACKS: [(&str, &str); 4] = [
     ("harm:less", "#c:2"),
     ("harmless", "[d]"),
 ];
+
+/// The number of a sample's file.
+const NUMBER: &str = "10001";
 
 impl Proof<'_> {
     fn told(&mut self, file: &str, line: Option<usize>, what: String, hint: &str) {
@@ -207,6 +211,7 @@ impl Proof<'_> {
                     match self.render(artefact, which, &filling) {
                         Ok(text) => {
                             self.never(artefact, &text);
+                            self.number(artefact, which, &text);
                             if let Some(parsed) = self.parsed(artefact, which, &text) {
                                 made.push((which, name, case, parsed));
                             }
@@ -263,7 +268,10 @@ impl Proof<'_> {
         which: Which,
         filling: &sample::Filling,
     ) -> Result<String, RenderError> {
-        let inputs = filling.inputs();
+        let mut inputs = filling.inputs();
+        if numbered(artefact, which) {
+            inputs.version = Some(Secret::new(NUMBER.to_owned()));
+        }
         let vocabulary = self.vocabulary;
         let templates = self.templates;
         let bytes = templates.render(self.family, artefact, vocabulary, which, &inputs)?;
@@ -336,6 +344,24 @@ impl Proof<'_> {
                 let what = format!("it makes `{word}`, which `never` forbids");
                 self.told(&file, None, what, "take it out of the template");
             }
+        }
+    }
+
+    /// A file with a number has it where the manifest says.
+    fn number(&mut self, artefact: &Artefact, which: Which, text: &str) {
+        let Some(field) = artefact.version_field.as_ref() else {
+            return;
+        };
+        let there = |line: &str| line.contains(field.as_str()) && line.contains(NUMBER);
+        if numbered(artefact, which) && !text.lines().any(there) {
+            let file = self.file(artefact, which);
+            let what = format!("it has no `{field}` with `{{{{ version }}}}` in it");
+            self.told(
+                &file,
+                None,
+                what,
+                "units take a file only where it is higher",
+            );
         }
     }
 

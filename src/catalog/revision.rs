@@ -166,6 +166,12 @@ impl Revision {
         self.templates.reads(artefact, Which::Normal)
     }
 
+    /// Whether units take this file only with a higher number than the last one.
+    pub fn is_numbered(&self, artefact: &str, which: Which) -> bool {
+        let found = self.family.artefact(artefact);
+        found.is_some_and(|artefact| numbered(artefact, which))
+    }
+
     /// Renders one file from the inputs and nothing else: the same inputs give the same bytes.
     pub fn render(
         &self,
@@ -221,6 +227,11 @@ impl Revision {
             .collect();
         self.fill(artefact, skeleton, &secrets?)
     }
+}
+
+/// A bootstrap has a number of its own in it, lower than any: it is for units without a file.
+pub(crate) fn numbered(artefact: &Artefact, which: Which) -> bool {
+    artefact.version_field.is_some() && which == Which::Normal
 }
 
 /// What is done to the bytes after rendering.

@@ -326,6 +326,7 @@ impl Filling {
             lines: &self.lines,
             keys: &self.keys,
             release: self.case.release,
+            version: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::model::profile::Value;
 pub(crate) const FILE: &str = "schema.toml";
 
 /// Words that a template finds beside the variables: no variable has such a name.
-pub(crate) const RESERVED: [&str; 18] = [
+pub(crate) const RESERVED: [&str; 19] = [
     "ca",
     "caller",
     "debug",
@@ -32,6 +32,7 @@ pub(crate) const RESERVED: [&str; 18] = [
     "true",
     "unit",
     "url",
+    "version",
 ];
 
 /// Variables by name.

@@ -39,6 +39,7 @@ impl Device {
                 version: self.status.version,
                 seen: self.status.seen.clone(),
                 boots: self.status.boots.clone(),
+                numbers: self.status.numbers.clone(),
                 ..Status::default()
             }
         }
@@ -156,7 +157,47 @@ pub struct Status {
     pub given: Vec<String>,
     /// Lines that reported: number and whether they registered.
     pub lines: Vec<(u16, bool, Timestamp)>,
+    /// The number that each file with one had last, and the digest of its other bytes: artefact,
+    /// number, digest. It goes on where the unit is armed again, for the unit may still know it.
+    pub numbers: Vec<(String, u64, Digest)>,
     pub version: u64,
+}
+
+impl Status {
+    /// The first number of a file. All have five digits, so that a higher one is higher as a number,
+    /// as a part of a version and as a text.
+    const FIRST_NUMBER: u64 = 10_001;
+
+    /// The number of a file whose other bytes have this digest: the same while they are, else the
+    /// next one.
+    pub fn number_of(&self, artefact: &str, rest: Digest) -> u64 {
+        let last = self.numbers.iter().find(|(held, _, _)| held == artefact);
+        match last {
+            Some((_, number, digest)) if *digest == rest => *number,
+            Some((_, number, _)) => number.saturating_add(1),
+            None => Self::FIRST_NUMBER,
+        }
+    }
+
+    /// Remembers a number; says whether it is new.
+    pub fn number(&mut self, artefact: &str, number: u64, rest: Digest) -> bool {
+        let fresh = (artefact.to_owned(), number, rest);
+        match self
+            .numbers
+            .iter_mut()
+            .find(|(held, _, _)| held == artefact)
+        {
+            Some(held) if *held == fresh => false,
+            Some(held) => {
+                *held = fresh;
+                true
+            }
+            None => {
+                self.numbers.push(fresh);
+                true
+            }
+        }
+    }
 }
 
 /// The last contact.

@@ -12,7 +12,7 @@ use super::skeletons::{Fit, Kept, Kind, Stamp};
 use super::vault::{Vault, line_field};
 use super::{Inner, Trouble};
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs, Unit, Urls};
-use crate::catalog::revision::{RenderError, Rendered, Revision, Skeleton};
+use crate::catalog::revision::{RenderError, Rendered, Revision, SecretName, Skeleton};
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::resolve;
@@ -35,6 +35,8 @@ pub(super) struct Made {
     pub(super) digest: Digest,
     /// Names of the secrets that were opened for it.
     pub(super) given: Vec<String>,
+    /// Its number, and the digest of its other bytes, where units look at that.
+    pub(super) number: Option<(u64, Digest)>,
 }
 
 /// Why there are no bytes. No text holds a value.
@@ -83,14 +85,30 @@ pub(super) async fn of_unit(
         .site
         .as_ref()
         .and_then(|name| snapshot.settings.sites.get(name));
+    let numbered = case.revision.is_numbered(&plan.artefact, plan.which);
     if let Some(kept) = inner.skeletons.get(device.id, &kind, &stamp) {
         let urls = urls(&hub.keys, device, site, &bases, plan);
+        let fill = |secrets: &[Secret]| case.revision.fill(&plan.artefact, &kept.skeleton, secrets);
         let seals = kept.seals.iter();
         let secrets: Option<Vec<Secret>> = seals.map(|seal| seal.open(&hub.keys, &urls)).collect();
-        if let Some(secrets) = secrets
-            && let Some(rendered) = case.revision.fill(&plan.artefact, &kept.skeleton, &secrets)
+        if let Some(mut secrets) = secrets
+            && let Some(mut rendered) = fill(&secrets)
         {
-            return Ok(Ok(made(&rendered, Some(&tag_key), kept.given.clone())));
+            let number = numbered.then(|| next_number(device, &plan.artefact, &rendered));
+            if let Some((number, _)) = number {
+                let holes = kept.skeleton.secrets().zip(&mut secrets);
+                for (_, hole) in holes.filter(|(name, _)| **name == SecretName::Version) {
+                    *hole = written(number);
+                }
+                let again = fill(&secrets).ok_or(Unmade::Render(RenderError::Filter("a number")));
+                rendered = match again {
+                    Ok(rendered) => rendered,
+                    Err(why) => return Ok(Err(why)),
+                };
+            }
+            let mut made = made(&rendered, Some(&tag_key), kept.given.clone());
+            made.number = number;
+            return Ok(Ok(made));
         }
     }
     let vault = Vault::of(inner, device.id).await?;
@@ -114,7 +132,7 @@ pub(super) async fn of_unit(
         given.push("unit token".to_owned());
     }
     let keys: Vec<FunctionKey> = device.config.keys.iter().map(function_key).collect();
-    let inputs = Inputs {
+    let mut inputs = Inputs {
         grant: plan.grant,
         unit: Unit {
             mac: device.config.mac,
@@ -127,8 +145,9 @@ pub(super) async fn of_unit(
         lines: &lines,
         keys: &keys,
         release: plan.release,
+        version: numbered.then(|| written(0)),
     };
-    let (rendered, skeleton) = match rendered(inner, plan, &case.revision, &inputs, &kind) {
+    let (mut rendered, skeleton) = match rendered(inner, plan, &case.revision, &inputs, &kind) {
         Ok(rendered) => rendered,
         Err(error) => return Ok(Err(Unmade::Render(error))),
     };
@@ -142,7 +161,27 @@ pub(super) async fn of_unit(
         };
         inner.skeletons.put(device.id, kind, stamp, kept);
     }
-    Ok(Ok(made(&rendered, Some(&tag_key), given)))
+    let number = numbered.then(|| next_number(device, &plan.artefact, &rendered));
+    if let Some((number, _)) = number {
+        inputs.version = Some(written(number));
+        rendered = match case.revision.render(&plan.artefact, plan.which, &inputs) {
+            Ok(rendered) => rendered,
+            Err(error) => return Ok(Err(Unmade::Render(error))),
+        };
+    }
+    let mut made = made(&rendered, Some(&tag_key), given);
+    made.number = number;
+    Ok(Ok(made))
+}
+
+/// The number of a file that was made with 0 in its place, and the digest of the rest.
+fn next_number(device: &Device, artefact: &str, rendered: &Rendered) -> (u64, Digest) {
+    let rest = Digest(Sha256::digest(&rendered.bytes[..]).into());
+    (device.status_now().number_of(artefact, rest), rest)
+}
+
+pub(super) fn written(number: u64) -> Secret {
+    Secret::new(number.to_string())
 }
 
 /// Renders a unit's file, with its skeleton where files of its kind can be kept.
@@ -208,12 +247,13 @@ pub(super) fn of_stranger(
             serial: claims.serial.as_ref().filter(|_| bound),
             model: claims.model.as_deref(),
         },
-        urls: public_urls(row, &bases),
+        urls: public_urls(row, &bases, plan.https),
         ca_pem: &inner.hub.ca_pem,
         values: &found,
         lines: &[],
         keys: &[],
         release: false,
+        version: None,
     };
     render(revision, plan, &inputs)
 }
@@ -256,6 +296,7 @@ fn made(rendered: &Rendered, key: Option<&Secret>, given: Vec<String>) -> Made {
         media_type: rendered.media_type.clone(),
         bytes: Bytes::copy_from_slice(&rendered.bytes),
         given,
+        number: None,
     }
 }
 
@@ -358,13 +399,14 @@ pub(crate) fn function_key(key: &crate::model::device::Key) -> FunctionKey {
 }
 
 /// The bases of a site, without anything of a unit.
-pub(crate) fn public_urls(site: Option<&Site>, bases: &Bases) -> Urls {
+/// Where a unit does not open HTTPS it is never sent there.
+pub(crate) fn public_urls(site: Option<&Site>, bases: &Bases, opens_https: bool) -> Urls {
     let own = |of: fn(&Site) -> Option<&String>, base: &Option<String>| {
         let own = site.and_then(of);
         own.or(base.as_ref()).map(|url| slashed(url))
     };
     Urls {
-        https: own(|site| site.public_url.as_ref(), &bases.https),
+        https: own(|site| site.public_url.as_ref(), &bases.https).filter(|_| opens_https),
         http: own(|site| site.public_http_url.as_ref(), &bases.http),
         token: None,
         report: None,
@@ -387,7 +429,7 @@ pub(crate) fn urls(
     bases: &Bases,
     plan: &Plan,
 ) -> Urls {
-    let mut urls = public_urls(site, bases);
+    let mut urls = public_urls(site, bases, plan.https);
     if !plan.grant.credential {
         return urls;
     }

@@ -134,6 +134,8 @@ impl Service {
             return Ok(Tickets::NOBODY);
         };
         let credential = made.is_some_and(|(plan, _)| plan.credential);
+        // A number that a unit may remember is never given twice.
+        let mut counted = false;
         if !change.quiet {
             let mut status = change.status.clone();
             if let Some((_, made)) = made {
@@ -142,6 +144,11 @@ impl Service {
                     .iter()
                     .filter(|name| !change.status.given.contains(name));
                 status.given.extend(fresh.cloned());
+            }
+            if let Some((plan, made)) = made
+                && let Some((number, rest)) = made.number
+            {
+                counted = status.number(&plan.artefact, number, rest);
             }
             let check = Check {
                 seq: 0,
@@ -173,7 +180,8 @@ impl Service {
             news.push(News::Check(Arc::new(check)));
             news.push(News::Device(change.id));
         }
-        self.write(writes, change.before_answer, news).await?;
+        let before_answer = change.before_answer || counted;
+        self.write(writes, before_answer, news).await?;
         inner.alarms.settle(&raised, now);
         let Some((plan, made)) = made else {
             return Ok(Tickets::NOBODY);
@@ -362,7 +370,10 @@ impl Service {
         let hub = &self.0.hub;
         let site = self.0.snapshots.of(hub).ok().and_then(|snapshot| {
             let nobody = std::collections::BTreeSet::new();
-            site_of(Some(ip), &snapshot.world(now, 0, &hub.bases.load(), &nobody))
+            site_of(
+                Some(ip),
+                &snapshot.world(now, 0, &hub.bases.load(), &nobody),
+            )
         });
         let sighting = Sighting {
             mac: claims.mac,

@@ -29,8 +29,8 @@ pub(super) struct Kind {
     revision: Digest,
     artefact: String,
     which: Which,
-    /// Site, credential, key, token, release.
-    grant: [bool; 5],
+    /// Site, credential, key, HTTPS, token, release.
+    grant: [bool; 6],
 }
 
 impl Kind {
@@ -44,6 +44,7 @@ impl Kind {
                 grant.site,
                 grant.credential,
                 grant.key,
+                plan.https,
                 plan.token,
                 plan.release,
             ],

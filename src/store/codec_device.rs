@@ -213,6 +213,8 @@ struct StatusShape {
     given: Vec<String>,
     #[serde(default, skip_serializing_if = "plain", with = "stored")]
     lines: Vec<(u16, bool, Timestamp)>,
+    #[serde(default, skip_serializing_if = "plain", with = "stored")]
+    numbers: Vec<(String, u64, Digest)>,
     version: u64,
 }
 

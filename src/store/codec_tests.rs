@@ -284,6 +284,7 @@ impl Maker {
             served_whole_at: self.maybe(Self::time),
             given: self.list(Self::text),
             lines: self.list(|maker| (maker.small(), maker.yes(), maker.time())),
+            numbers: self.list(|maker| (maker.text(), maker.number(), maker.digest())),
             version: self.number(),
         }
     }

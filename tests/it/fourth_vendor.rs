@@ -207,6 +207,7 @@ fn render(
         lines: &[],
         keys: &[],
         release: false,
+        version: None,
     };
     let made = revision.render(artefact, which, &inputs)?;
     Ok(String::from_utf8(made.bytes.to_vec()).expect("UTF-8"))

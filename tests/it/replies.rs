@@ -215,10 +215,17 @@ fn mistakes_are_told_with_their_line() {
         gzip,
         "the filter gzip is not built yet",
     );
+    // A file whose units look at its number has the number in it.
     let version = "template = \"config.j2\"\nversion_field = \"serial\"";
     checked(
         "template = \"config.j2\"",
         version,
-        "version_field is not built yet",
+        "it has no `serial` with `{{ version }}` in it",
+    );
+    let shared = "template = \"common.j2\"\nversion_field = \"a\"";
+    checked(
+        "template = \"common.j2\"",
+        shared,
+        "version_field without a file of one unit",
     );
 }

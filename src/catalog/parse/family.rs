@@ -319,6 +319,7 @@ fn artefact(
                 rules.push(Rule {
                     channels: web.clone(),
                     condition: Condition::Path(pattern.clone()),
+                    beside: None,
                     family: Some(family.to_owned()),
                     model: None,
                     artefact: Some(raw.id.clone()),
@@ -335,13 +336,11 @@ fn artefact(
         reader.file,
         line_of(&reader.text, &format!("\"{}\"", raw.id)).unwrap_or(1)
     );
-    if !raw.version_field.is_empty() {
-        let what = "version_field is not built yet".to_owned();
-        reader.wrong(
-            "version_field",
-            what,
-            "a unit that takes higher versions only cannot be served",
-        );
+    let counted = !raw.version_field.is_empty();
+    if counted && (scope == ArtefactScope::Family || raw.template.is_none()) {
+        let what = format!("{}: version_field without a file of one unit", raw.id);
+        let hint = "the number is kept for each unit: scope = \"unit\", and a template";
+        reader.wrong("version_field", what, hint);
     }
     let applies = [("", false), ("live", false), ("restart", true)];
     let artefact = Artefact {

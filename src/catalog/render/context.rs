@@ -83,6 +83,9 @@ pub(super) fn build(
     root.insert("report", Value::from(report));
     root.insert("ca", Value::from(ca));
     root.insert("release", Value::from(inputs.release));
+    if let Some(version) = &inputs.version {
+        root.insert("version", secrets.value(|| SecretName::Version, version));
+    }
     Value::from(root)
 }
 

@@ -121,8 +121,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Names of secrets that are no variables: a line's, and those in URLs.
-const SECRETS: [&str; 3] = ["password", "report", "token"];
+/// Names of secrets that are no variables: a line's, and those in URLs; and what is filled in as they
+/// are.
+const SECRETS: [&str; 4] = ["password", "report", "token", "version"];
 
 /// Whether the files do nothing with a secret but write it, or ask whether it is there. Then what is
 /// written beside it is the same for every secret. In doubt, no.

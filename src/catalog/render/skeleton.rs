@@ -32,6 +32,8 @@ pub enum SecretName {
     Token,
     /// `report.base`.
     Report,
+    /// `version`, which is known when the rest is there.
+    Version,
 }
 
 /// A rendered file without its secrets.
@@ -203,6 +205,7 @@ pub(crate) fn of_inputs<'a>(inputs: &'a Inputs<'_>, name: &SecretName) -> Option
         }
         SecretName::Token => inputs.urls.token.as_ref(),
         SecretName::Report => inputs.urls.report.as_ref(),
+        SecretName::Version => inputs.version.as_ref(),
     }
 }
 

@@ -219,6 +219,7 @@ impl Case {
             lines: &self.lines,
             keys: &self.keys,
             release,
+            version: Some(Secret::new("10001".to_owned())),
         }
     }
 

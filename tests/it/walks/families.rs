@@ -43,9 +43,6 @@ pub(super) struct Walk {
     /// A file takes away what it does not name.
     #[serde(default)]
     pub(super) resets: bool,
-    /// A file that changed is not taken: why is said there.
-    #[serde(default)]
-    fixed: bool,
     /// It asks once, and then never again.
     #[serde(default)]
     once: bool,
@@ -131,6 +128,7 @@ impl<'a> Player<'a> {
         };
         let id = scene.list(&listed).await;
         let mut around = scene.around(&format!("127.0.4.{number}"));
+        scene.certify(walk.meets == Meets::Public);
         // A script that waits is watched for so long.
         around.longest = Duration::from_secs(600);
         around.public_roots = match walk.meets {
@@ -278,7 +276,7 @@ pub(super) async fn walk_in(scene: &Scene, port: Option<Port<'_>>, walk: &Walk, 
     let alerts = player.scene.alerts(player.id).await;
     assert!(alerts.is_empty(), "{alerts:?} {told}");
 
-    if !walk.once && !walk.fixed && walk.up.is_empty() {
+    if !walk.once && walk.up.is_empty() {
         // A password that a person changes reaches it.
         player
             .scene

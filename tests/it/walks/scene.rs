@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dialtone::hub::Hub;
+use dialtone::engine::https;
+use dialtone::hub::{Bases, Hub};
 use dialtone::model::activation::{Activation, Check};
 use dialtone::model::device::{Config, Device, Lifecycle, Line, TENANT};
 use dialtone::model::enrolment::Arming;
@@ -174,6 +175,15 @@ impl Scene {
             }
         }
         self.write(writes).await;
+    }
+
+    /// Whether the certificate that is shown counts as one that somebody else signed.
+    pub(super) fn certify(&self, public: bool) {
+        let mut bases = Bases::clone(&self.hub().bases.load());
+        let host = bases.https.as_deref().and_then(https::host).unwrap();
+        let host = public.then(|| host.to_owned());
+        bases.certified = host.into_iter().collect();
+        self.hub().bases.store(Arc::new(bases));
     }
 
     pub(super) async fn write(&self, writes: Vec<Write>) {
