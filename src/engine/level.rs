@@ -118,7 +118,13 @@ pub fn told(place: &Place) -> String {
         let hex = |octets: &[u8]| -> String {
             octets.iter().map(|octet| format!("{octet:02x}")).collect()
         };
-        format!("relay port {} of {}", hex(&port.circuit), hex(&port.remote))
+        let named = port.named().map(|name| format!(" ({name})"));
+        format!(
+            "relay port {}{} of {}",
+            hex(&port.circuit),
+            named.unwrap_or_default(),
+            hex(&port.remote)
+        )
     }));
     words.extend(
         place

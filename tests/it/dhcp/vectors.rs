@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use dialtone::model::dhcp::Kind;
+use dialtone::model::lease::RelayPort;
 use dialtone::net::dhcp::packet::{Bad, Direction, Packet, parse};
 use dialtone::net::dhcp::reply::Reply;
 
@@ -96,36 +97,74 @@ fn net_059_an_overloaded_message_has_options_in_its_other_fields() {
     assert_eq!(with(1, &over, &[]), Err(Bad::Truncated));
 }
 
-/// The places that a relay's circuit id names are a matter of its maker; what we promise is that the
-/// octets are the port's name, byte for byte.
-fn circuit(sent: &str, expect: &[u8]) {
+/// The octets are the port's name byte for byte, and come back so; what people are shown of it is the
+/// port that the relay's make of name stands for.
+fn circuit(sent: &str, expect: &str) {
     let sent = hex(sent);
     let packet = read(&[option(82, &sent), vec![255]].concat());
     let port = packet.relay().port().unwrap();
-    assert_eq!(port.circuit, expect);
+    assert_eq!(port.circuit, sent[2..]);
     let reply = parse(&offered(&packet), Direction::Reply).unwrap();
     assert_eq!(reply.option(82), sent);
+    let named = port.named().unwrap();
+    let number = |number: Option<u32>| number.map(|n| n.to_string()).unwrap_or_default();
+    let fields = [
+        number(named.slot),
+        number(named.module),
+        named.port.to_string(),
+        number(named.sub),
+        named.vlan.clone().unwrap_or_default(),
+    ];
+    assert_eq!(fields.join(","), expect, "{named}");
 }
 
 #[test]
 fn net_077_a_circuit_of_slashes_and_colons() {
-    circuit("010c65742d302f302f303a302e30", b"et-0/0/0:0.0");
+    circuit("010c65742d302f302f303a302e30", "0,0,0,0,");
 }
 
 #[test]
 fn net_079_a_circuit_of_words() {
     circuit(
         "011345746865726e657431343a566c616e32303031",
-        b"Ethernet14:Vlan2001",
+        ",,14,,Vlan2001",
     );
 }
 
 #[test]
 fn net_080_a_circuit_of_port_and_vlan() {
-    circuit("010b4769312f31303a32303230", b"Gi1/10:2020");
+    circuit("010b4769312f31303a32303230", "1,,10,,2020");
 }
 
 #[test]
 fn net_081_a_circuit_of_unit_and_subinterface() {
-    circuit("0106616535322e30", b"ae52.0");
+    circuit("0106616535322e30", ",,52,0,");
+}
+
+/// What is of no make that we know stays octets.
+#[test]
+fn other_circuits_name_no_port() {
+    for other in [
+        "",
+        "14",
+        "Vlan20",
+        "Gi",
+        "Gi1/",
+        "Gi/1",
+        "Gi1/2/3/4",
+        "Gi1:",
+        "Gi1:a b",
+        "Gi1.",
+        "Gi1.x",
+        "Gi1:2.x",
+        "Gi99999999999",
+        "Gi1;2",
+        "\u{e9}1",
+    ] {
+        let port = RelayPort {
+            circuit: other.as_bytes().to_vec(),
+            remote: Vec::new(),
+        };
+        assert_eq!(port.named(), None, "{other}");
+    }
 }

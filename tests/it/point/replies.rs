@@ -12,7 +12,7 @@ use dialtone::model::profile::{Layer, Resolved, Value};
 use super::{asks, bases, catalog, put};
 use crate::render::folders;
 
-fn told(more: &str, facts: &Facts, bases: &Bases, values: &Values) -> Reply {
+pub(super) fn told(more: &str, facts: &Facts, bases: &Bases, values: &Values) -> Reply {
     let catalog = catalog(more);
     let claims = claims(facts, &catalog);
     let nobody = Known::default();

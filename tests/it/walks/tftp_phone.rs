@@ -158,3 +158,23 @@ async fn settled(scene: &Scene, id: DeviceId, reason: &str) {
     let came = tokio::time::timeout(crate::device_plane::PATIENCE, wait).await;
     came.expect("the transfer's end is recorded");
 }
+
+/// The waterfall of names of a switch's installer: a fast ERROR 1 for each, for a time-out would stop it.
+#[tokio::test]
+async fn net_030_each_name_of_the_waterfall_is_refused_at_once() {
+    let scene = Scene::by_lease().await;
+    let client = client(&scene, IP).await;
+    let file = "onie-installer-x86_64";
+    let mut names = vec![format!("00-11-22-33-44-55/{file}")];
+    names.extend(
+        (1..=8)
+            .rev()
+            .map(|end| format!("{}/{file}", &"C000020A"[..end])),
+    );
+    assert_eq!(names.len(), 9);
+    for name in names {
+        client.read(&name, &[]).await;
+        assert_eq!(client.error().await, 1, "{name}");
+    }
+    scene.stop().await;
+}
