@@ -1,14 +1,46 @@
-//! The fuzz targets for a moment: `fuzz/` plays them for as long as one likes.
+//! The fuzz targets for a moment: `fuzz/` plays them for as long as one likes, and so does this with
+//! `DIALTONE_FUZZ=SECONDS`.
+
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::fuzz_tftp;
+use crate::fuzz_play::{Dice, Target, changed, search};
+use crate::{fuzz_dhcp, fuzz_sip, fuzz_tftp};
+
+/// The seeds as they are, then changed: the same changes in each run, or other ones for so long.
+fn played(name: &str, seeds: &[Vec<u8>], target: Target, plays: usize) {
+    for seed in seeds {
+        target(seed);
+    }
+    if let Some(seconds) = std::env::var("DIALTONE_FUZZ")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        let plays = search(name, seeds, target, Duration::from_secs(seconds));
+        eprintln!("{name}: {plays:?}");
+        assert!(plays.is_ok(), "{plays:?}");
+        return;
+    }
+    let mut dice = Dice(1);
+    for _ in 0..plays {
+        target(&changed(seeds, &mut dice));
+    }
+}
 
 #[test]
-fn the_seeds_of_the_tftp_target_are_played() {
-    for seed in fuzz_tftp::seeds() {
-        fuzz_tftp::play(&seed);
-    }
+fn dhcp_packets() {
+    played("dhcp_packets", &fuzz_dhcp::seeds(), fuzz_dhcp::play, 300);
+}
+
+#[test]
+fn sip_messages() {
+    played("sip_messages", &fuzz_sip::seeds(), fuzz_sip::play, 3000);
+}
+
+#[test]
+fn tftp_datagrams() {
+    played("tftp_datagrams", &fuzz_tftp::seeds(), fuzz_tftp::play, 3000);
 }
 
 proptest! {

@@ -22,6 +22,12 @@ mod dhcp;
 mod explain;
 mod fourth_vendor;
 mod fuzz;
+#[path = "../../fuzz/src/dhcp.rs"]
+pub mod fuzz_dhcp;
+#[path = "../../fuzz/src/play.rs"]
+pub mod fuzz_play;
+#[path = "../../fuzz/src/sip.rs"]
+pub mod fuzz_sip;
 #[path = "../../fuzz/src/tftp.rs"]
 pub mod fuzz_tftp;
 mod http;
@@ -41,6 +47,7 @@ mod relay;
 mod render;
 mod replies;
 mod serve;
+mod serve_power;
 mod serve_process;
 mod serve_signals;
 mod serve_storm;

@@ -35,7 +35,7 @@ impl Clock for Hurried {
     }
 }
 
-fn unit(family: &str, model: &str, mac: &str, from: IpAddr, pointer: &str) -> Unit {
+pub(crate) fn unit(family: &str, model: &str, mac: &str, from: IpAddr, pointer: &str) -> Unit {
     let conduct = conduct(family);
     let mut who = Identity::sample(&conduct).unwrap();
     who.mac = Mac::parse(mac).unwrap();
@@ -54,7 +54,7 @@ fn unit(family: &str, model: &str, mac: &str, from: IpAddr, pointer: &str) -> Un
     Unit::factory(conduct, who, around).unwrap()
 }
 
-fn state(device: &Value) -> &str {
+pub(crate) fn state(device: &Value) -> &str {
     device["activation"]["state"].as_str().unwrap()
 }
 

@@ -371,3 +371,17 @@ fn d11_no_answer_leaves_the_networks_that_we_serve() {
     let left: Vec<u16> = left.map(|(to, _)| to).collect();
     assert_eq!(left, [67], "the good one");
 }
+
+#[test]
+fn d12_nothing_listens_for_dhcpv6() {
+    let (lab, _server, _relay) = scene("dialtone=info");
+    for table in ["/proc/net/udp6", "/proc/net/udp"] {
+        let sockets = lab.output("srv", "cat", &[table]).stdout;
+        let sockets = String::from_utf8(sockets).unwrap();
+        // 547 in hexadecimal, as the kernel writes a local port.
+        assert!(!sockets.contains(":0223 "), "{sockets}");
+    }
+    let packets = lab.output("srv", "cat", &["/proc/net/udp"]).stdout;
+    let packets = String::from_utf8(packets).unwrap();
+    assert!(packets.contains(":0043 "), "67 is listened on: {packets}");
+}

@@ -6,4 +6,6 @@ pub(crate) mod lab;
 mod modes;
 pub(crate) mod raw;
 mod rivals;
+mod root;
 mod simulate;
+mod vanish;
