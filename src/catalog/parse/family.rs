@@ -337,9 +337,9 @@ fn artefact(
         line_of(&reader.text, &format!("\"{}\"", raw.id)).unwrap_or(1)
     );
     let counted = !raw.version_field.is_empty();
-    if counted && (scope == ArtefactScope::Family || raw.template.is_none()) {
+    if counted && scope == ArtefactScope::Family {
         let what = format!("{}: version_field without a file of one unit", raw.id);
-        let hint = "the number is kept for each unit: scope = \"unit\", and a template";
+        let hint = "the number is kept for each unit: scope = \"unit\"";
         reader.wrong("version_field", what, hint);
     }
     let applies = [("", false), ("live", false), ("restart", true)];
