@@ -88,15 +88,18 @@ pub fn play(datagram: &[u8]) {
     for (trusted, observed) in [(true, false), (false, false), (true, true)] {
         let heard = Heard {
             interface: "eth0",
+            link: &[],
+            site: None,
             trusted,
             observed,
+            unplaced: observed,
         };
         let facts = packet.facts(&heard);
         written(&facts);
         let claims = claims(&facts, catalog());
         written(&claims);
         let nobody = Known::default();
-        let who = point::who(&claims, &nobody, catalog());
+        let who = point::who(facts.channel, &claims, &nobody, catalog());
         let bases = Bases {
             https: Some("https://prov.example.net/".to_owned()),
             http: Some("http://prov.example.net/".to_owned()),
