@@ -60,6 +60,8 @@ pub struct Pointed {
     pub siaddr: Option<Ipv4Addr>,
     /// The BOOTP file field.
     pub file: Option<String>,
+    /// The shortest lease, in seconds, that the unit takes.
+    pub lease: u32,
     /// The body of a NOTIFY.
     pub url: Option<String>,
     /// Handed back with the end of a NOTIFY.

@@ -453,6 +453,8 @@ pub struct DhcpReply {
     pub echo: Vec<u8>,
     pub siaddr: Option<String>,
     pub file: Option<String>,
+    /// The shortest lease, in seconds, that its units take.
+    pub lease: u32,
 }
 
 /// A reply option with its encoding; texts hold placeholders.
@@ -480,6 +482,8 @@ pub enum OptionValue {
 pub struct Report {
     pub registered: Option<String>,
     pub failed: Option<String>,
+    /// The unit's own words for its registration, and whether each is a good one.
+    pub states: BTreeMap<String, bool>,
     pub proof: Vec<ProofWay>,
     pub stall_after: Duration,
 }

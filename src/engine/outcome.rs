@@ -131,22 +131,37 @@ pub enum Word {
     Failed,
     /// A step of its own that it names.
     Step(String),
+    /// Its registration in its own word, which the manifest explains.
+    State(String),
 }
 
 impl Word {
-    /// Reads `ok`, `failed` and `step/NAME`, the words in a report URL.
+    /// Reads `ok`, `failed`, `step/NAME` and `state/NAME`, the words in a report URL.
     pub fn parse(path: &str) -> Option<Self> {
+        let named = |name: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            let sound = (1..=64).contains(&name.len()) && name.bytes().all(plain);
+            sound.then(|| name.to_owned())
+        };
         let path = path.trim_end_matches('/');
-        match path {
-            "ok" => Some(Self::Ok),
-            "failed" => Some(Self::Failed),
-            _ => path
-                .strip_prefix("step/")
-                .filter(|name| {
-                    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-                    (1..=64).contains(&name.len()) && name.bytes().all(plain)
-                })
-                .map(|name| Self::Step(name.to_owned())),
+        match (path, path.split_once('/')) {
+            ("ok", _) => Some(Self::Ok),
+            ("failed", _) => Some(Self::Failed),
+            (_, Some(("step", name))) => named(name).map(Self::Step),
+            (_, Some(("state", name))) => named(name).map(Self::State),
+            _ => None,
+        }
+    }
+
+    /// What it means from a unit of this family: a state that the manifest does not know is a step.
+    pub fn meant(self, family: &Family) -> Self {
+        match self {
+            Self::State(name) => match family.report.states.get(&name) {
+                Some(true) => Self::Ok,
+                Some(false) => Self::Failed,
+                None => Self::Step(name),
+            },
+            Self::Ok | Self::Failed | Self::Step(_) => self,
         }
     }
 }
@@ -162,7 +177,7 @@ pub fn reported(
     now: Timestamp,
 ) -> Outcome {
     let good = match word {
-        Word::Step(_) => return Outcome::Pass,
+        Word::Step(_) | Word::State(_) => return Outcome::Pass,
         Word::Ok => true,
         Word::Failed => false,
     };

@@ -24,6 +24,8 @@ pub struct Reply {
     pub options: Vec<(u8, Vec<u8>)>,
     pub siaddr: Option<Ipv4Addr>,
     pub file: Option<String>,
+    /// The shortest lease, in seconds, that the unit takes.
+    pub lease: u32,
     /// The body of a NOTIFY.
     pub url: Option<String>,
 }
@@ -31,7 +33,11 @@ pub struct Reply {
 impl Reply {
     /// Whether it tells nothing.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let nothing = Self {
+            lease: self.lease,
+            ..Self::default()
+        };
+        *self == nothing
     }
 }
 
@@ -78,6 +84,7 @@ pub fn of_block(block: &DhcpReply, ask: &Ask<'_>, terms: Terms<'_>) -> Reply {
             .as_deref()
             .and_then(|text| fill.text(text)?.parse().ok()),
         file: block.file.as_deref().and_then(|text| fill.text(text)),
+        lease: block.lease,
         url: None,
     }
 }

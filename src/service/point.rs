@@ -61,6 +61,7 @@ impl Service {
                 options: reply.options,
                 siaddr: reply.siaddr,
                 file: reply.file,
+                lease: reply.lease,
                 url: reply.url,
                 ticket,
             }),

@@ -43,6 +43,7 @@ impl Service {
         let Some(family) = inner.family_of(&device) else {
             return Ok(NOTHING_THERE);
         };
+        let word = word.meant(&family);
         if !current || device.config.lifecycle != Lifecycle::Listed {
             return Ok(NOTHING_THERE);
         }
@@ -169,7 +170,7 @@ fn line_of(query: &str) -> Option<String> {
 
 fn said(word: &Word, outcome: Outcome) -> (&'static str, String) {
     match (word, outcome) {
-        (Word::Step(name), _) => ("step", format!("it says: {name}")),
+        (Word::Step(name) | Word::State(name), _) => ("step", format!("it says: {name}")),
         (Word::Ok, _) => ("registered", "it says that it is registered".to_owned()),
         (Word::Failed, _) => ("failed", "it says that it could not register".to_owned()),
     }

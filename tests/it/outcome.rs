@@ -199,6 +199,9 @@ fn a_report_is_one_of_its_words() {
         ("ok/", Some(Word::Ok)),
         ("failed", Some(Word::Failed)),
         ("step/image", Some(Word::Step("image".to_owned()))),
+        ("state/REFUSED", Some(Word::State("REFUSED".to_owned()))),
+        ("state/", None),
+        ("state/a/b", None),
         ("step/", None),
         ("step/a b", None),
         ("OK", None),
@@ -206,6 +209,21 @@ fn a_report_is_one_of_its_words() {
     ] {
         assert_eq!(Word::parse(text), expect, "{text}");
     }
+}
+
+/// One URL for good and bad news: the manifest says which word is which.
+#[test]
+fn a_state_means_what_the_manifest_says() {
+    let aastra = family("aastra", "sip");
+    let means = |state: &str| Word::State(state.to_owned()).meant(&aastra);
+    assert_eq!(means("REGISTERED"), Word::Ok);
+    for bad in ["UNREGISTERED", "EXPIRED", "REFUSED", "TIMEOUT"] {
+        assert_eq!(means(bad), Word::Failed, "{bad}");
+    }
+    assert_eq!(means("ELSE"), Word::Step("ELSE".to_owned()));
+    let yealink = family("yealink", "sip-t4-t5");
+    let unknown = Word::State("REGISTERED".to_owned()).meant(&yealink);
+    assert_eq!(unknown, Word::Step("REGISTERED".to_owned()));
 }
 
 #[test]

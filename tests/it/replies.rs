@@ -215,6 +215,19 @@ fn mistakes_are_told_with_their_line() {
         gzip,
         "the filter gzip is not built yet",
     );
+    for (block, expect) in [
+        ("options = { 66 = \"a[b\" }", "a part in brackets"),
+        ("options = { 66 = \"a]b[\" }", "a part in brackets"),
+        ("options = { 66 = \"a\" }\nlease = \"long\"", "is no time"),
+    ] {
+        let block = format!("[[dhcp]]\n{block}\n[report]");
+        checked("[report]", &block, expect);
+    }
+    checked(
+        "[report]",
+        "[report]\nstates = { UP = \"good\" }",
+        "is no word of the format",
+    );
     // A file whose units look at its number has the number in it.
     let version = "template = \"config.j2\"\nversion_field = \"serial\"";
     checked(

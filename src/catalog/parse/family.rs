@@ -72,7 +72,7 @@ impl Reader<'_> {
     }
 
     /// `15m`, `72h`, `300s`; empty is none.
-    fn duration(&mut self, key: &str, said: &str) -> Option<Duration> {
+    pub(super) fn duration(&mut self, key: &str, said: &str) -> Option<Duration> {
         if said.is_empty() {
             return None;
         }
@@ -491,6 +491,15 @@ fn report(reader: &mut Reader<'_>, raw: raw::Report) -> Report {
     Report {
         registered: raw.registered,
         failed: raw.failed,
+        states: raw
+            .states
+            .into_iter()
+            .map(|(word, said)| {
+                let good = [("ok", true), ("failed", false)];
+                let good = reader.word("states", &said, &good, false);
+                (word, good)
+            })
+            .collect(),
         proof: raw
             .proof
             .iter()

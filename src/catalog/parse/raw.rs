@@ -244,6 +244,9 @@ pub(super) struct Report {
     pub(super) proof: Vec<String>,
     #[serde(default)]
     pub(super) stall_after: String,
+    /// The unit's own words for its registration, each `ok` or `failed`.
+    #[serde(default)]
+    pub(super) states: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -268,6 +271,8 @@ pub(super) struct Dhcp {
     pub(super) siaddr: String,
     #[serde(default)]
     pub(super) file: String,
+    #[serde(default)]
+    pub(super) lease: String,
 }
 
 #[derive(Debug, Deserialize)]

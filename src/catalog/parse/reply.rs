@@ -47,6 +47,7 @@ pub(super) fn dhcp(
             echo: block.echo,
             siaddr: Some(block.siaddr).filter(|text| !text.is_empty()),
             file: Some(block.file).filter(|text| !text.is_empty()),
+            lease: least(reader, &block.lease),
         };
         for (word, value) in &block.when {
             if let Err((needle, what)) = when(word, value, models, names, &mut reply) {
@@ -88,6 +89,20 @@ pub(super) fn dhcp(
         replies.push(reply);
     }
     replies
+}
+
+/// `lease = "1h"`; none is 0.
+fn least(reader: &mut Reader<'_>, said: &str) -> u32 {
+    let time = reader.duration("lease", said);
+    let seconds = time.map_or(Ok(0), |time| u32::try_from(time.as_secs()));
+    seconds.unwrap_or_else(|_| {
+        reader.wrong(
+            said,
+            format!("lease = \"{said}\" is too long"),
+            "a day at most is usual",
+        );
+        0
+    })
 }
 
 /// One word of `when`.
@@ -237,6 +252,12 @@ fn collect(value: &OptionValue, texts: &mut Vec<String>) {
 
 /// Each `{…}` of a text names something. Whether a variable exists is seen where the vocabulary is.
 fn placeholders(reader: &mut Reader<'_>, text: &str, artefacts: &[Artefact], names: &Names<'_>) {
+    if !parts_end(text) {
+        let what = format!(
+            "`{text}`: a part in brackets has no end or no beginning, or stands in another"
+        );
+        reader.wrong(text, what, "write [[ and ]] for brackets");
+    }
     for name in holes(text) {
         let Some(name) = name else {
             reader.wrong(
@@ -270,6 +291,19 @@ fn placeholders(reader: &mut Reader<'_>, text: &str, artefacts: &[Artefact], nam
             reader.wrong(text, what, &hint);
         }
     }
+}
+
+/// Whether each `[` has its `]`, none within another.
+fn parts_end(text: &str) -> bool {
+    let bare = text.replace("[[", "").replace("]]", "");
+    let mut open = false;
+    for ch in bare.chars().filter(|ch| matches!(ch, '[' | ']')) {
+        if open == (ch == '[') {
+            return false;
+        }
+        open = !open;
+    }
+    !open
 }
 
 /// The names in braces; `None` where one is not closed.

@@ -74,7 +74,7 @@ impl Leases {
             self.enter(ip, held(ask, State::Offered, now, until));
         }
         Decision {
-            answer: Answer::Offer(grant(subnet, ip, fresh)),
+            answer: Answer::Offer(grant(subnet, ip, lease_time(subnet, ask), fresh)),
             why,
             ip: Some(ip),
             write: None,
@@ -211,7 +211,8 @@ impl Leases {
                 (why, now)
             }
         };
-        let until = end(now, subnet.lease_time);
+        let seconds = lease_time(subnet, ask);
+        let until = end(now, seconds);
         let mut held = held(ask, State::Leased, since, until);
         if let Some(row) = row.filter(|_| why == Why::Renewed) {
             held.serial = held.serial.or_else(|| row.serial.clone());
@@ -224,7 +225,7 @@ impl Leases {
         }
         self.enter(ip, held);
         Decision {
-            answer: Answer::Ack(grant(subnet, ip, false)),
+            answer: Answer::Ack(grant(subnet, ip, seconds, false)),
             why,
             ip: Some(ip),
             write: self.row(ip).map(LeaseWrite::Put),
@@ -359,11 +360,16 @@ fn speaks_from(ask: &Ask, ip: Ipv4Addr) -> bool {
     ask.ciaddr == Some(ip) && ask.source == ip
 }
 
-fn grant(subnet: &Arc<Subnet>, ip: Ipv4Addr, fresh: bool) -> Grant {
+/// The network's, unless the client's family takes longer ones only.
+fn lease_time(subnet: &Subnet, ask: &Ask) -> u32 {
+    subnet.lease_time.max(ask.least)
+}
+
+fn grant(subnet: &Arc<Subnet>, ip: Ipv4Addr, lease_time: u32, fresh: bool) -> Grant {
     Grant {
         ip,
         subnet: Arc::clone(subnet),
-        lease_time: subnet.lease_time,
+        lease_time,
         fresh,
     }
 }

@@ -62,6 +62,8 @@ pub struct Ask {
     pub recognised: bool,
     /// The address that the inventory keeps for it.
     pub reserved: Option<Ipv4Addr>,
+    /// The shortest lease, in seconds, that its family takes.
+    pub least: u32,
 }
 
 /// What becomes of it.

@@ -77,6 +77,7 @@ pub(super) fn ask(kind: Kind, last: u8) -> Ask {
         unit: Some(unit(last)),
         recognised: false,
         reserved: None,
+        least: 0,
     }
 }
 

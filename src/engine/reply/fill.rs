@@ -55,27 +55,47 @@ impl<'a> Fill<'a> {
 
     /// The text with its placeholders filled in; `None` where one is unset, and where nothing is
     /// left.
+    ///
+    /// `[ … ]` is a part that is left out where one of its own is unset.
     pub(super) fn text(&self, text: &str) -> Option<String> {
         let mut made = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
+        // Where the part that is open begins in what was made, and whether it stays.
+        let mut part: Option<(usize, bool)> = None;
+        while let Some(at) = rest.find(['{', '}', '[', ']']) {
             let (plain, after) = rest.split_at(at);
             made.push_str(plain);
-            let doubled = ["{{", "}}"].iter().find(|mark| after.starts_with(**mark));
-            rest = match doubled {
-                Some(mark) => {
+            let doubled = ["{{", "}}", "[[", "]]"];
+            let doubled = doubled.iter().find(|mark| after.starts_with(**mark));
+            rest = match (doubled, part) {
+                (Some(mark), _) => {
                     made.push_str(mark.get(1..)?);
                     after.get(2..)?
                 }
-                None => {
+                (None, None) if after.starts_with('[') => {
+                    part = Some((made.len(), true));
+                    after.get(1..)?
+                }
+                (None, Some((begin, stays))) if after.starts_with(']') => {
+                    if !stays {
+                        made.truncate(begin);
+                    }
+                    part = None;
+                    after.get(1..)?
+                }
+                (None, _) => {
                     let (name, after) = after.strip_prefix('{')?.split_once('}')?;
-                    made.push_str(&self.placeholder(name)?);
+                    match (self.placeholder(name), part.as_mut()) {
+                        (Some(value), _) => made.push_str(&value),
+                        (None, Some((_, stays))) => *stays = false,
+                        (None, None) => return None,
+                    }
                     after
                 }
             };
         }
         made.push_str(rest);
-        (!made.is_empty() && made.len() <= LONGEST).then_some(made)
+        (part.is_none() && !made.is_empty() && made.len() <= LONGEST).then_some(made)
     }
 
     fn placeholder(&self, name: &str) -> Option<Cow<'_, str>> {

@@ -172,6 +172,7 @@ mod tests {
             options: vec![(43, vec![1; 90]), (66, vec![2; 40]), (160, vec![3; 40])],
             siaddr: None,
             file: None,
+            lease: 0,
             url: None,
             ticket: Ticket::NOBODY,
         };

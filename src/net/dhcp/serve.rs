@@ -250,6 +250,7 @@ impl<D: Door> Segment<D> {
             unit: asked.device,
             recognised: asked.recognised,
             reserved,
+            least: asked.pointer.as_ref().map_or(0, |pointer| pointer.lease),
         }
     }
 

@@ -90,6 +90,11 @@ fn each_encoding_is_written() {
         b"02-00-5E-00-00-01 g1",
     );
     check("\"/{artefact.config}\"", b"/02005e000001.cfg");
+    // A part of its own.
+    check("\"a[,b={serial}]\"", b"a");
+    check("\"a[,b={colour}][,c={serial}]d\"", b"a,b=redd");
+    check("\"[[{colour}]]\"", b"[red]");
+    check("\"[{serial}]\"", b"");
     // Unset: left out, and with it what would be empty.
     check("\"{serial}\"", b"");
     check("\"{ip:hex}/a\"", b"");

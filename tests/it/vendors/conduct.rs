@@ -62,9 +62,13 @@ fn described_family(out: &mut String, family: &Family) {
     line("bootstrap", &family.bootstrap);
     line("registered", &family.report.registered);
     line("failed", &family.report.failed);
+    line("states", &family.report.states);
     line("proof", &family.report.proof);
     line("stall after", &family.report.stall_after);
     line("PnP", &family.sip_pnp);
+    let told = family.firmware.as_ref();
+    let told = told.map(|rule| (&rule.told_by, rule.name.source()));
+    line("firmware file", &told);
     line("push", &family.push);
     for reply in &family.dhcp {
         let when = reply.when_options.iter();
@@ -74,7 +78,13 @@ fn described_family(out: &mut String, family: &Family) {
         line("reply when", &(when, &reply.when_asks, &reply.when_models));
         line(
             "reply",
-            &(&reply.options, &reply.echo, &reply.siaddr, &reply.file),
+            &(
+                &reply.options,
+                &reply.echo,
+                &reply.siaddr,
+                &reply.file,
+                reply.lease,
+            ),
         );
     }
     line("unconfirmed", &family.unconfirmed);

@@ -186,3 +186,41 @@ fn what_is_ours_goes_on_beside_another_server() {
         assert_eq!(leases.is_ours(&ask), expect, "{ask:?}");
     }
 }
+
+/// A switch that takes no offer for less than an hour gets an hour where the network says less.
+#[test]
+fn a_family_gets_no_lease_that_is_too_short_for_it() {
+    let short = |least: u32, expect: u32| {
+        let mut network = subnet(0, (10, 41));
+        network.lease_time = 600;
+        let mut leases = Leases::new(Dhcp {
+            mode: Mode::Server,
+            serve: Serve::All,
+            subnets: vec![network],
+            ..Dhcp::default()
+        });
+        let asks = Ask {
+            least,
+            ..ask(Kind::Discover, 5)
+        };
+        let Answer::Offer(offer) = leases.decide(&asks, at(0)).answer else {
+            panic!("no offer");
+        };
+        assert_eq!(offer.lease_time, expect);
+        let takes = Ask {
+            kind: Kind::Request,
+            requested: Some(offer.ip),
+            to_us: Some(true),
+            ..asks
+        };
+        let Answer::Ack(ack) = leases.decide(&takes, at(1)).answer else {
+            panic!("no lease");
+        };
+        assert_eq!(ack.lease_time, expect);
+        let held = leases.row(ack.ip).unwrap();
+        assert_eq!(held.until, at(1 + i64::from(expect)));
+    };
+    short(0, 600);
+    short(3600, 3600);
+    short(60, 600);
+}
