@@ -31,6 +31,7 @@ fn takes(number: u16) -> Ask {
         unit: Some(DeviceId(u128::from(number))),
         recognised: true,
         reserved: None,
+        least: 0,
     }
 }
 
