@@ -60,7 +60,7 @@ pub(super) fn write(
     // Most texts are written as they are, and need no copy of their own.
     if let Some(text) = value.as_str()
         && matches!(format, Format::Ini | Format::Text | Format::Xml)
-        && text.bytes().all(|byte| is_plain(byte))
+        && text.bytes().all(is_plain)
     {
         return Ok(out.write_str(text)?);
     }
