@@ -18,7 +18,6 @@ fn played(name: &str, seeds: &[Vec<u8>], target: Target, plays: usize) {
         .and_then(|text| text.parse().ok())
     {
         let plays = search(name, seeds, target, Duration::from_secs(seconds));
-        eprintln!("{name}: {plays:?}");
         assert!(plays.is_ok(), "{plays:?}");
         return;
     }

@@ -135,7 +135,7 @@ fn net_035_a_name_from_somebody_else_s_server_is_known() {
     let facts = Facts::new(Channel::Tftp, target::parse(b"ztp.json").unwrap());
     let told = explain(&facts, catalog(), &Bases::default());
     assert_eq!(told.claims.family.as_deref(), Some("sonic"));
-    assert_eq!(told.artefact.as_deref(), Some("boot"));
+    assert_eq!(told.artefact, Some("boot"));
 }
 
 /// Each line of the vectors' behaviours that speaks of these families, of DHCP, TFTP or relays has a
