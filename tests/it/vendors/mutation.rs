@@ -171,7 +171,11 @@ fn hollow(path: &str, text: &str) -> String {
     match text.lines().find(tag) {
         Some(root) => {
             let name = root.trim_start_matches('<').split([' ', '>']).next();
-            format!("{root}\n{pinned}</{}>\n", name.unwrap_or_default())
+            // A number that the family's manifest wants stays too, and a bootstrap's own.
+            let numbered = |line: &&str| line.trim_start().to_lowercase().starts_with("<version>");
+            let number = text.lines().find(numbered);
+            let number = number.map_or_else(String::new, |line| format!("{line}\n"));
+            format!("{root}\n{number}{pinned}</{}>\n", name.unwrap_or_default())
         }
         None => pinned.to_owned(),
     }
