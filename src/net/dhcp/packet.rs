@@ -25,7 +25,6 @@ pub mod code {
     pub const MASK: u8 = 1;
     pub const ROUTER: u8 = 3;
     pub const DNS: u8 = 6;
-    pub const HOST_NAME: u8 = 12;
     pub const DOMAIN: u8 = 15;
     pub const NTP: u8 = 42;
     pub const REQUESTED: u8 = 50;
@@ -34,7 +33,6 @@ pub mod code {
     pub const MESSAGE: u8 = 53;
     pub const SERVER: u8 = 54;
     pub const PARAMETERS: u8 = 55;
-    pub const TEXT: u8 = 56;
     pub const MAX_SIZE: u8 = 57;
     pub const RENEWAL: u8 = 58;
     pub const REBINDING: u8 = 59;

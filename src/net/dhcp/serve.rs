@@ -286,6 +286,8 @@ impl<D: Door> Segment<D> {
                 let after = move |durable: bool| {
                     if durable {
                         segment.send(&send);
+                    } else {
+                        segment.desk.silent(&job.ask, Why::NotDurable);
                     }
                 };
                 turn.write(write, Some(Box::new(after)));

@@ -308,3 +308,55 @@ fn observe_believes_nobody_who_is_elsewhere() {
         addresses(said) == ["10.99.20.6", "10.99.20.8"]
     });
 }
+
+/// A file system of its own, gone with the guard.
+struct Small(String);
+
+impl Small {
+    fn new(folder: &std::path::Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let folder = folder.display().to_string();
+        let words = ["-t", "tmpfs", "-o", "size=200m", "tmpfs", &folder];
+        super::lab::run("mount", &words);
+        Self(folder)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        super::lab::run("umount", &["-l", &self.0]);
+    }
+}
+
+#[test]
+fn a_lease_that_cannot_be_written_is_not_given_and_the_reason_is_told() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    let small = Small::new(&lab.path("srv"));
+    let server = lab.serve(&network("server", "probe = false\nserve = \"all\""));
+    let client = lab.client("c1");
+    let ask = Message::new(Kind::Discover, 5);
+    let take = |offered: Ipv4Addr| {
+        let mut take = ask.clone();
+        take.kind = Kind::Request;
+        take.with(50, &offered.octets())
+            .with(54, &SERVER.octets())
+            .octets()
+    };
+    client.send(&ask.octets());
+    let offered = client.next().yiaddr;
+    // Below the engine's own part of the reserve nothing is written.
+    let filler = lab.path("srv").join("filler");
+    std::fs::write(&filler, vec![0; 190 << 20]).unwrap();
+    client.send(&take(offered));
+    lab.until(&server, &["dhcp", "decisions"], |said| {
+        said["items"][0]["reason"] == "not-durable"
+    });
+    client.is_silent();
+    // Space again: it asks again, and has it.
+    std::fs::remove_file(&filler).unwrap();
+    client.send(&take(offered));
+    assert_eq!(client.next().kind, Kind::Ack);
+    drop(server);
+    drop(small);
+}
