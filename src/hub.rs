@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use crate::catalog::Catalog;
+use crate::config::rows::Rows;
 use crate::engine::lease::board::Board;
 use crate::engine::sightings::Sightings;
 use crate::model::activation::Check;
@@ -27,6 +28,8 @@ pub struct Hub {
     /// The folders as they stand: recognition, pointers, and the draft of each revision.
     pub catalog: ArcSwap<Catalog>,
     pub bases: ArcSwap<Bases>,
+    /// Sites, waivers and call servers as far as the configuration file names them.
+    pub written: ArcSwap<Rows>,
     /// Our own CA.
     pub ca_pem: String,
     /// Vendors with an anchor loaded.

@@ -56,6 +56,7 @@ codes! {
     ReadOnly = "read-only", "The store cannot be written";
     SerialInvalid = "serial-invalid", "Not a serial number";
     SerialTaken = "serial-taken", "The serial number belongs to another device";
+    SetInFile = "set-in-file", "The configuration file says it";
     SiteUnknown = "site-unknown", "No such site";
     SocketOnly = "socket-only", "This is answered on the unix socket only";
     StoreBusy = "store-busy", "The store does not answer";

@@ -43,6 +43,7 @@ impl Admin {
                 .filter_map(|site| unknown_site(&lens, site)),
         );
         Problem::unless_clean(errors)?;
+        self.pbx_as_written(&pbx)?;
         if ask.dry_run || lens.settings.pbxs.get(&pbx.name) == Some(&pbx) {
             return Ok(pbx);
         }
@@ -66,6 +67,7 @@ impl Admin {
         let pbx = pbx
             .ok_or_else(|| Problem::not_found("call server", name))?
             .clone();
+        self.pbx_not_written(name)?;
         let mut users = 0_u64;
         self.each_row(&Select::default(), |device| {
             let mut lines = device.config.lines.iter();

@@ -88,7 +88,8 @@ impl Admin {
                 .hint(format!("change it with: dialtone site set {name}"))
                 .into());
         }
-        let site = laid_over(fresh(name), change)?;
+        let site = laid_over(Site::new(name), change)?;
+        self.site_as_written(&site)?;
         let site = self.put_site(actor, "site.add", site, ask).await;
         match site {
             Ok(Some(site)) => Ok(SiteView { site, devices: 0 }),
@@ -118,6 +119,7 @@ impl Admin {
                     changed: false,
                 });
             }
+            self.site_as_written(&site)?;
             if let Some(site) = self.put_site(actor, "site.set", site, ask).await? {
                 let devices = old.devices;
                 return Ok(Changed {
@@ -161,6 +163,7 @@ impl Admin {
     ) -> Result<SiteView, Problem> {
         let old = self.site(name).await?;
         ask.fits(old.site.version)?;
+        self.site_not_written(name)?;
         if old.devices > 0 {
             let what = format!("{} devices are at {name}", old.devices);
             return Err(Problem::new(Code::InUse, what).hint(format!(
@@ -232,23 +235,6 @@ impl Admin {
     }
 }
 
-fn fresh(name: &str) -> Site {
-    Site {
-        name: name.to_owned(),
-        prefixes: Vec::new(),
-        timezone: "UTC".to_owned(),
-        nat: false,
-        expect: 0,
-        corroborate: Corroborate::Lease,
-        keys_at_l2: false,
-        public_url: None,
-        public_http_url: None,
-        public_tftp: None,
-        change_window: String::new(),
-        version: 0,
-    }
-}
-
 /// The site with what is wanted of it; everything that is wrong is told at once.
 fn laid_over(mut site: Site, change: &SiteChange) -> Result<Site, Problem> {
     let mut errors = Vec::new();
@@ -269,13 +255,6 @@ fn laid_over(mut site: Site, change: &SiteChange) -> Result<Site, Problem> {
         read(
             "timezone",
             values::timezone(text).map(|zone| site.timezone = zone),
-        );
-    }
-    if let Some(text) = &change.change_window {
-        let window = values::change_window(text);
-        read(
-            "change_window",
-            window.map(|window| site.change_window = window),
         );
     }
     if let Some(word) = &change.corroborate {
@@ -307,6 +286,14 @@ fn laid_over(mut site: Site, change: &SiteChange) -> Result<Site, Problem> {
     if let Some(text) = &change.public_tftp {
         let host = text.as_deref().map(values::host).transpose();
         read("public_tftp", host.map(|host| site.public_tftp = host));
+    }
+    if change
+        .change_window
+        .as_deref()
+        .is_some_and(|text| !text.is_empty())
+    {
+        let what = "changes are served when units ask: windows for them are not built yet";
+        errors.push(FieldError::new("change_window", Code::NotBuilt, what));
     }
     site.nat = change.nat.unwrap_or(site.nat);
     site.expect = change.expect.unwrap_or(site.expect);

@@ -40,6 +40,9 @@ impl Admin {
     ) -> Result<Waiver, Problem> {
         let lens = self.lens().await?;
         let waiver = read(&lens, wanted)?;
+        if !lens.settings.waivers.contains(&waiver) {
+            self.waiver_not_written(&waiver)?;
+        }
         if ask.dry_run {
             return Ok(waiver);
         }
@@ -78,6 +81,7 @@ impl Admin {
             if taken.is_empty() {
                 continue;
             }
+            self.waiver_not_written(&waiver)?;
             writes.push(Write::RemoveWaiver {
                 site: waiver.site.clone(),
                 models: waiver.models.clone(),

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::client::Call;
 use super::exit::{Exit, Fail};
 use super::globals::Globals;
 use super::out;
 use super::server::{self, folders};
 use crate::catalog::{Catalog, snippet as templates};
+use crate::config::Config;
 use crate::engine::reply::Bases;
 use crate::engine::resolve::{Found, Values};
 use crate::engine::snippet::{self, Atom, Class, Test};
 use crate::model::profile::{Layer, Resolved, Value as Set};
+use crate::model::site::Site;
 use crate::service::point;
 
 /// `dhcp snippet [FORMAT]`.
@@ -54,13 +57,9 @@ impl Snippet {
             catalog.ok_or_else(|| Fail::usage("profiles", "the manifests have errors"))?;
         let site = match &self.site {
             None => None,
-            Some(name) => {
-                let found = config.sites.iter().find(|site| site.name == *name);
-                let what = format!("the configuration has no site {name:?}");
-                Some(found.ok_or_else(|| Fail::usage("site-unknown", what))?)
-            }
+            Some(name) => Some(site(globals, &config, name)?),
         };
-        let bases = point::bases_at(site, &server::bases_of(&config));
+        let bases = point::bases_at(site.as_ref(), &server::bases_of(&config));
         if (&bases.https, &bases.http, &bases.tftp) == (&None, &None, &None) {
             let what = "nobody elsewhere can reach this server by what is configured";
             let next = "set public_http_url, public_url and public_tftp in the configuration";
@@ -82,6 +81,28 @@ impl Snippet {
         }
         Ok(Exit::Done)
     }
+}
+
+/// A site as the running server has it, where one answers; else as the file has it.
+fn site(globals: &Globals, config: &Config, name: &str) -> Result<Site, Fail> {
+    let asked = globals.session()?.get(&Call::to(&["sites", name]));
+    let asked = match asked {
+        Ok(found) => {
+            let text = |key: &str| found.get(key).and_then(Value::as_str).map(str::to_owned);
+            return Ok(Site {
+                public_url: text("public_url"),
+                public_http_url: text("public_http_url"),
+                public_tftp: text("public_tftp"),
+                ..Site::new(name)
+            });
+        }
+        Err(fail) => fail,
+    };
+    let row = config.rows.site(name).ok_or_else(|| {
+        let what = format!("the configuration has no site {name:?}");
+        Fail::usage("site-unknown", what).detail(asked)
+    })?;
+    Ok(row.over(Site::new(name)))
 }
 
 fn set(values: &mut Values, name: &str, number: i64) {

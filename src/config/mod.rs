@@ -12,6 +12,7 @@ mod problem;
 mod raw;
 mod reader;
 mod resolve;
+pub mod rows;
 pub mod values;
 
 use std::net::SocketAddr;
@@ -22,8 +23,8 @@ use toml::de::DeTable;
 pub use self::problem::{Kind, Problem};
 use self::raw::RawConfig;
 use self::reader::{Reader, Source};
+use self::rows::Rows;
 use crate::model::dhcp::Dhcp;
-use crate::model::site::{Pbx, Site, Waiver};
 
 /// The word that stands for the vendor folders inside the binary, in `profiles` and
 /// `firmware_policies`.
@@ -55,9 +56,8 @@ pub struct Config {
     /// The largest TFTP block that is granted, in octets.
     pub max_blksize: u16,
     pub certificates: Vec<CertificateFiles>,
-    pub sites: Vec<Site>,
-    pub waivers: Vec<Waiver>,
-    pub pbxs: Vec<Pbx>,
+    /// Sites, waivers and call servers, as far as the file names them.
+    pub rows: Rows,
     pub dhcp: Dhcp,
     /// The account that a server that was started as root goes on under.
     pub user: Option<String>,
@@ -115,9 +115,7 @@ impl Default for Config {
             },
             max_blksize: MAX_BLKSIZE,
             certificates: Vec::new(),
-            sites: Vec::new(),
-            waivers: Vec::new(),
-            pbxs: Vec::new(),
+            rows: Rows::default(),
             dhcp: Dhcp::default(),
             user: None,
         }

@@ -32,6 +32,11 @@ impl<'t> Source<'t> {
         }
     }
 
+    /// The file, as problems name it.
+    pub(super) fn file(&self) -> &str {
+        self.file
+    }
+
     /// The line, from 1, of an offset.
     pub(super) fn line(&self, offset: usize) -> u32 {
         let before = self.starts.partition_point(|start| *start <= offset);

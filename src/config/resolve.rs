@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use super::problem::Kind;
 use super::raw::{RawBackup, RawConfig, RawPbx, RawSite, RawWaiver};
 use super::reader::{At, Source, nearest};
+use super::rows::{PbxKey, Row, Rows, SiteKey};
 use super::{BUILTIN, CertificateFiles, Config, Folder, Listen, values};
-use crate::model::site::{Corroborate, Pbx, Site, Waiver};
+use crate::model::site::{Corroborate, UTC, Waiver};
 
 pub(super) type Text = Option<At<String>>;
 pub(super) type Texts = Option<At<Vec<At<String>>>>;
@@ -43,16 +44,12 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
     tell.crl(raw.crl);
     tell.unique("site", raw.sites.iter().map(|site| (site.line, &site.name)));
     tell.unique("pbx", raw.pbxs.iter().map(|pbx| (pbx.line, &pbx.name)));
-    let sites: Vec<Site> = raw
-        .sites
-        .into_iter()
-        .filter_map(|site| tell.site(site))
-        .collect();
-    let pbxs: Vec<Pbx> = raw
-        .pbxs
-        .into_iter()
-        .filter_map(|pbx| tell.pbx(pbx))
-        .collect();
+    let rows = Rows {
+        file: source.file().to_owned(),
+        sites: each(raw.sites, |site| tell.site(site)),
+        pbxs: each(raw.pbxs, |pbx| tell.pbx(pbx)),
+        waivers: each(raw.waivers, |waiver| tell.waiver(waiver)),
+    };
     Config {
         data: path_or(raw.data, standard.data),
         profiles: tell.folders("profiles", raw.profiles, standard.profiles),
@@ -92,16 +89,14 @@ pub(super) fn config(source: &Source<'_>, raw: RawConfig) -> Config {
                 })
             })
             .collect(),
-        sites,
-        waivers: raw
-            .waivers
-            .into_iter()
-            .filter_map(|waiver| tell.waiver(waiver))
-            .collect(),
-        pbxs,
+        rows,
         dhcp,
         user: raw.user.map(|at| at.value).filter(|user| !user.is_empty()),
     }
+}
+
+fn each<R, T>(tables: Vec<R>, read: impl Fn(R) -> Option<T>) -> Vec<T> {
+    tables.into_iter().filter_map(read).collect()
 }
 
 fn path_or(text: Text, standard: PathBuf) -> PathBuf {
@@ -280,8 +275,11 @@ impl Tell<'_, '_> {
         }
     }
 
-    fn site(&self, raw: RawSite) -> Option<Site> {
-        let prefixes = self.each("site.prefixes", raw.prefixes, prefix);
+    fn site(&self, raw: RawSite) -> Option<Row<SiteKey>> {
+        let mut keys = Vec::new();
+        add(&mut keys, raw.prefixes, |at| {
+            SiteKey::Prefixes(self.each("site.prefixes", at, prefix))
+        });
         let given = self.needed("site", "name", raw.line, raw.name);
         let name = match values::name(&given?) {
             Ok(name) => name,
@@ -290,41 +288,54 @@ impl Tell<'_, '_> {
                 return None;
             }
         };
-        let corroborate = self.word(
-            "site.corroborate",
-            raw.corroborate,
-            &["lease", "prefix"],
-            "lease",
-        );
-        Some(Site {
+        add(&mut keys, raw.timezone, |at| {
+            let zone = self.optional("site.timezone", at, values::timezone);
+            SiteKey::Timezone(zone.unwrap_or_else(|| UTC.to_owned()))
+        });
+        add(&mut keys, raw.nat, |at| {
+            SiteKey::Nat(at.is_some_and(|at| at.value))
+        });
+        add(&mut keys, raw.expect, |at| {
+            SiteKey::Expect(at.map_or(0, |at| at.value))
+        });
+        add(&mut keys, raw.corroborate, |at| {
+            let words = ["lease", "prefix"];
+            SiteKey::Corroborate(match self.word("site.corroborate", at, &words, "lease") {
+                "prefix" => Corroborate::Prefix,
+                _ => Corroborate::Lease,
+            })
+        });
+        add(&mut keys, raw.keys_at_l2, |at| {
+            SiteKey::KeysAtL2(at.is_some_and(|at| at.value))
+        });
+        add(&mut keys, raw.public_url, |at| {
+            SiteKey::PublicUrl(self.base_url("site.public_url", at, "https"))
+        });
+        add(&mut keys, raw.public_http_url, |at| {
+            SiteKey::PublicHttpUrl(self.base_url("site.public_http_url", at, "http"))
+        });
+        add(&mut keys, raw.public_tftp, |at| {
+            SiteKey::PublicTftp(self.optional("site.public_tftp", at, values::host))
+        });
+        self.change_window(raw.change_window);
+        Some(Row {
             name,
-            prefixes,
-            timezone: self
-                .optional("site.timezone", raw.timezone, values::timezone)
-                .unwrap_or_else(|| "UTC".to_owned()),
-            nat: raw.nat.is_some_and(|at| at.value),
-            expect: raw.expect.map_or(0, |at| at.value),
-            corroborate: if corroborate == "prefix" {
-                Corroborate::Prefix
-            } else {
-                Corroborate::Lease
-            },
-            keys_at_l2: raw.keys_at_l2.is_some_and(|at| at.value),
-            public_url: self.base_url("site.public_url", raw.public_url, "https"),
-            public_http_url: self.base_url("site.public_http_url", raw.public_http_url, "http"),
-            public_tftp: self.optional("site.public_tftp", raw.public_tftp, values::host),
-            change_window: self
-                .optional(
-                    "site.change_window",
-                    raw.change_window,
-                    values::change_window,
-                )
-                .unwrap_or_default(),
-            version: 0,
+            line: raw.line,
+            keys,
         })
     }
 
-    fn waiver(&self, raw: RawWaiver) -> Option<Waiver> {
+    fn change_window(&self, text: Text) {
+        let Some(text) = text.filter(|text| !text.value.is_empty()) else {
+            return;
+        };
+        match values::change_window(&text.value) {
+            Ok(_) => self.not_built(text.line, "site.change_window", "leave it out"),
+            Err(what) => self.wrong(text.line, format!("site.change_window: {what}")),
+        }
+    }
+
+    fn waiver(&self, raw: RawWaiver) -> Option<(u32, Waiver)> {
         let site = self.needed("waiver", "site", raw.line, raw.site);
         let why = self.needed("waiver", "why", raw.line, raw.why);
         let until = self.needed("waiver", "until", raw.line, raw.until);
@@ -348,15 +359,16 @@ impl Tell<'_, '_> {
                 return None;
             }
         };
-        Some(Waiver {
+        let waiver = Waiver {
             site: site?,
             models,
             until,
             why: why?,
-        })
+        };
+        Some((raw.line, waiver))
     }
 
-    fn pbx(&self, raw: RawPbx) -> Option<Pbx> {
+    fn pbx(&self, raw: RawPbx) -> Option<Row<PbxKey>> {
         let kinds = ["none", "kamailio-rpc", "asterisk-ami", "freeswitch-esl"];
         let kind = self.word("pbx.kind", raw.kind, &kinds, "none");
         if kind != "none" {
@@ -372,22 +384,29 @@ impl Tell<'_, '_> {
             }
         }
         let name = self.needed("pbx", "name", raw.line, raw.name);
+        let mut keys = Vec::new();
+        let line = raw.sip_server.as_ref().map_or(raw.line, |at| at.line);
         let server = self.needed("pbx", "sip_server", raw.line, raw.sip_server);
-        let transport = raw.transport.is_some();
-        let word = self.word(
-            "pbx.transport",
-            raw.transport,
-            &["udp", "tcp", "tls"],
-            "udp",
-        );
-        Some(Pbx {
+        add(&mut keys, raw.backup, |at| PbxKey::Backup(filled(at)));
+        add(&mut keys, raw.outbound_proxy, |at| {
+            PbxKey::OutboundProxy(filled(at))
+        });
+        add(&mut keys, raw.transport, |at| {
+            let words = ["udp", "tcp", "tls"];
+            let word = self.word("pbx.transport", at, &words, "udp");
+            PbxKey::Transport(Some(word.to_owned()))
+        });
+        add(&mut keys, raw.srtp, |at| {
+            PbxKey::Srtp(at.is_some_and(|at| at.value))
+        });
+        add(&mut keys, raw.sites, |at| {
+            PbxKey::Sites(self.each("pbx.sites", at, values::name))
+        });
+        keys.push((line, PbxKey::SipServer(server?)));
+        Some(Row {
             name: name?,
-            sip_server: server?,
-            backup: filled(raw.backup),
-            outbound_proxy: filled(raw.outbound_proxy),
-            transport: transport.then(|| word.to_owned()),
-            srtp: raw.srtp.is_some_and(|at| at.value),
-            sites: self.each("pbx.sites", raw.sites, values::name),
+            line: raw.line,
+            keys,
         })
     }
 
@@ -403,6 +422,13 @@ impl Tell<'_, '_> {
         if let Some(keep) = raw.keep.as_ref().filter(|keep| keep.value == 0) {
             self.wrong(keep.line, "backup.keep is at least 1");
         }
+    }
+}
+
+/// A key that somebody wrote, with its line.
+fn add<K, T>(keys: &mut Vec<(u32, K)>, at: Option<At<T>>, read: impl FnOnce(Option<At<T>>) -> K) {
+    if let Some(line) = at.as_ref().map(|at| at.line) {
+        keys.push((line, read(at)));
     }
 }
 

@@ -3,6 +3,9 @@
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+/// The time zone of a site where nobody names another.
+pub const UTC: &str = "UTC";
+
 /// A place with prefixes and a clock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
@@ -24,6 +27,26 @@ pub struct Site {
     /// `Mon-Thu 20:00-05:00`, or empty.
     pub change_window: String,
     pub version: u64,
+}
+
+impl Site {
+    /// A site of which nobody said more than its name.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            prefixes: Vec::new(),
+            timezone: UTC.to_owned(),
+            nat: false,
+            expect: 0,
+            corroborate: Corroborate::default(),
+            keys_at_l2: false,
+            public_url: None,
+            public_http_url: None,
+            public_tftp: None,
+            change_window: String::new(),
+            version: 0,
+        }
+    }
 }
 
 /// What ties an address to a unit at this site.

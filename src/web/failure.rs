@@ -75,6 +75,7 @@ pub(crate) fn status(code: Code) -> StatusCode {
         | Code::MacTaken
         | Code::NameTaken
         | Code::SerialTaken
+        | Code::SetInFile
         | Code::TooManyChanges
         | Code::WrongState => StatusCode::CONFLICT,
         Code::VersionMismatch => StatusCode::PRECONDITION_FAILED,

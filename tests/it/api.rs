@@ -73,6 +73,7 @@ impl Server {
             store,
             keys,
             catalog: ArcSwap::new(catalog),
+            written: ArcSwap::default(),
             bases: ArcSwap::from_pointee(Bases {
                 https: Some("https://prov.example.net/".to_owned()),
                 http: Some("http://prov.example.net/".to_owned()),

@@ -431,12 +431,98 @@ async fn the_configuration_s_rows_win_at_every_start() {
         apply_config(&server.hub, &config).await.unwrap().is_empty(),
         "nothing is left to do"
     );
-    server.patch("/sites/hq", json!({"nat": true})).await.good();
+    let waivers = server.get("/waivers").await.good();
+    assert_eq!(waivers["items"][0]["models"], json!(["SPA942"]));
+}
+
+/// What the file does not name is said by verbs and outlives a start; what it names is refused with
+/// its line, and what stands in it cannot be taken away by a verb.
+#[tokio::test]
+async fn a_verb_and_the_file_never_say_two_things() {
+    let server = Server::start();
+    let text = [
+        "[[site]]",
+        "name = \"hq\"",
+        "prefixes = [\"10.0.0.0/8\"]",
+        "[[pbx]]",
+        "name = \"berlin\"",
+        "sip_server = \"pbx1.example.net\"",
+        "[[waiver]]",
+        "site = \"hq\"",
+        "models = [\"spa942\"]",
+        "allow = \"credential-over-plain\"",
+        "until = 2027-03-31",
+        "why = \"old\"",
+    ]
+    .join("\n");
+    let config = Config::parse("etc/x.toml", &text).unwrap();
+    apply_config(&server.hub, &config).await.unwrap();
+
+    let open = json!({"corroborate": "prefix", "timezone": "Europe/Berlin"});
+    server.patch("/sites/hq", open).await.good();
+    let other = |prefix: &str| json!({"prefixes": [prefix], "nat": true});
+    let told = server.patch("/sites/hq", other("10.1.0.0/16")).await;
+    let told = told.fails(409, "set-in-file");
+    assert_eq!(told["errors"][0]["field"], "prefixes", "{told}");
+    assert!(
+        told["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("etc/x.toml:3 ")
+    );
+    let same = server.patch("/sites/hq", other("10.0.0.0/8")).await.good();
+    assert_eq!(same["nat"], true, "the file's own word is no trouble");
+    let gone = server.delete("/sites/hq").await.fails(409, "set-in-file");
+    assert!(gone["detail"].as_str().unwrap().contains("etc/x.toml:1,"));
+
+    let path = "/pbxs/berlin";
+    let put = async |body: Value| server.call(Method::PUT, path, Some(body), &[]).await;
+    put(json!({"sip_server": "pbx1.example.net", "backup": "pbx2.example.net"}))
+        .await
+        .good();
+    let told = put(json!({"sip_server": "pbx9.example.net"})).await;
+    let told = told.fails(409, "set-in-file");
+    assert!(
+        told["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("etc/x.toml:6 ")
+    );
+    server.delete(path).await.fails(409, "set-in-file");
+
+    let waive = |models: Value, until: &str| json!({"site": "hq", "models": models, "until": until, "why": "old"});
+    server
+        .post("/waivers", waive(json!(["SPA942"]), "2028-03-31"))
+        .await
+        .fails(409, "set-in-file");
+    server
+        .delete("/waivers?site=hq")
+        .await
+        .fails(409, "set-in-file");
+
+    // The next start.
+    assert!(apply_config(&server.hub, &config).await.unwrap().is_empty());
+    let site = server.get("/sites/hq").await.good();
+    let kept = ["corroborate", "timezone", "nat", "prefixes"].map(|key| site[key].clone());
+    let expect = json!(["prefix", "Europe/Berlin", true, ["10.0.0.0/8"]]);
+    assert_eq!(json!(kept), expect);
+    let pbxs = server.get("/pbxs").await.good();
+    assert_eq!(pbxs["items"][0]["backup"], "pbx2.example.net");
+
+    // A file that names it now wins, and takes what it does not name as it is.
+    let text = format!("{text}\n").replace("name = \"hq\"", "name = \"hq\"\nnat = false");
+    let config = Config::parse("etc/x.toml", &text).unwrap();
     assert_eq!(
         apply_config(&server.hub, &config).await.unwrap(),
         ["site hq"]
     );
-    assert_eq!(server.get("/sites/hq").await.good()["nat"], false);
-    let waivers = server.get("/waivers").await.good();
-    assert_eq!(waivers["items"][0]["models"], json!(["SPA942"]));
+    let site = server.get("/sites/hq").await.good();
+    assert_eq!(
+        (&site["nat"], &site["corroborate"]),
+        (&json!(false), &json!("prefix"))
+    );
+    server
+        .patch("/sites/hq", json!({"nat": true}))
+        .await
+        .fails(409, "set-in-file");
 }

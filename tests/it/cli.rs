@@ -53,7 +53,7 @@ fn every_example_configuration_is_taken() {
 
 #[test]
 fn an_empty_file_is_the_defaults() {
-    let read = Config::parse("x", "").expect("nothing is wrong in nothing");
+    let read = Config::parse("", "").expect("nothing is wrong in nothing");
     assert_eq!(read, Config::default());
 }
 

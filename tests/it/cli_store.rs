@@ -189,7 +189,7 @@ fn init_writes_what_check_takes_and_never_over_a_file() {
     assert_eq!(code(&done), Some(0), "{}", stderr(&done));
     let written = json(&done)["configuration"].as_str().unwrap().to_owned();
     let config = dialtone::config::Config::read(Path::new(&written)).unwrap();
-    assert_eq!(config.sites[0].name, "hq");
+    assert_eq!(config.rows.sites[0].name, "hq");
     assert_eq!(config.listen.https[0].ip().to_string(), "127.0.0.1");
     let unit = fs::read_to_string(root.join("d.service")).unwrap();
     assert!(unit.contains(&format!("serve --config {written}")));

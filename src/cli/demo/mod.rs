@@ -30,8 +30,9 @@ use super::globals::Globals;
 use super::out::{self, Out};
 use super::server::{self, Options, Running};
 use super::{clock, logs, serve};
+use crate::config::rows::{Row, Rows, SiteKey};
 use crate::config::{Config, Folder, Listen};
-use crate::model::site::{Corroborate, Site, Waiver};
+use crate::model::site::{Corroborate, Waiver};
 use crate::simulate::{Made, Story};
 
 /// `demo [--keep] [--devices N]`.
@@ -275,20 +276,11 @@ fn config(folder: &Path, units: &[Planned]) -> Config {
         .collect();
     models.sort();
     models.dedup();
-    let site = Site {
-        name: DEMO.to_owned(),
-        prefixes: "127.0.0.0/8".parse().into_iter().collect(),
-        timezone: "UTC".to_owned(),
-        nat: false,
-        expect: u32::try_from(units.len()).unwrap_or(u32::MAX),
-        corroborate: Corroborate::Prefix,
-        keys_at_l2: false,
-        public_url: None,
-        public_http_url: None,
-        public_tftp: None,
-        change_window: String::new(),
-        version: 0,
-    };
+    let site = [
+        SiteKey::Prefixes("127.0.0.0/8".parse().into_iter().collect()),
+        SiteKey::Expect(u32::try_from(units.len()).unwrap_or(u32::MAX)),
+        SiteKey::Corroborate(Corroborate::Prefix),
+    ];
     let waiver = Waiver {
         site: DEMO.to_owned(),
         models: models.clone(),
@@ -309,11 +301,19 @@ fn config(folder: &Path, units: &[Planned]) -> Config {
             tftp: Vec::new(),
             admin: free(),
         },
-        sites: vec![site],
-        waivers: if models.is_empty() {
-            Vec::new()
-        } else {
-            vec![waiver]
+        rows: Rows {
+            file: "the demo's own configuration".to_owned(),
+            sites: vec![Row {
+                name: DEMO.to_owned(),
+                line: 1,
+                keys: site.into_iter().map(|key| (1, key)).collect(),
+            }],
+            pbxs: Vec::new(),
+            waivers: if models.is_empty() {
+                Vec::new()
+            } else {
+                vec![(1, waiver)]
+            },
         },
         ..Config::default()
     }

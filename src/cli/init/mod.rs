@@ -477,7 +477,7 @@ mod tests {
             config.listen.https,
             ["10.99.0.2:443".parse().expect("an address")]
         );
-        assert_eq!(config.sites.len(), 1);
+        assert_eq!(config.rows.sites.len(), 1);
         let chain = config.certificates.first().map(|files| files.chain.clone());
         assert_eq!(chain, Some(PathBuf::from("/etc/c \"1\".pem")));
 

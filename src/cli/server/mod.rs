@@ -237,6 +237,7 @@ async fn launch<D: Door>(
         store,
         keys,
         catalog: ArcSwap::new(catalog),
+        written: ArcSwap::from_pointee(config.rows.clone()),
         bases: ArcSwap::from_pointee(names::bases(&config, &addresses, tls.certified())),
         ca_pem: authority.pem().to_owned(),
         anchored: ArcSwap::from_pointee(BTreeSet::new()),
@@ -297,6 +298,7 @@ pub(super) fn bases_of(config: &Config) -> Bases {
     let addresses = Addresses {
         https: config.listen.https.clone(),
         http: config.listen.http.clone(),
+        tftp: config.listen.tftp.clone(),
         ..Addresses::default()
     };
     let tls = Tls::new(Vec::new(), folders::certificate_files(config));

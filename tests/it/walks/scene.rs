@@ -15,7 +15,7 @@ use dialtone::model::identity::{DeviceId, Mac, Serial};
 use dialtone::model::lease::{Lease, LeaseSource};
 use dialtone::model::profile::{Layer, Scope, Value, Variables};
 use dialtone::model::secret::Secret;
-use dialtone::model::site::Waiver;
+use dialtone::model::site::{Site, Waiver};
 use dialtone::service::Service;
 use dialtone::simulate::{Clock, Identity, Surroundings, Unit};
 use dialtone::store::{Batch, CheckFilter, Expect, Owner, Published, TokenKind, Write};
@@ -143,9 +143,11 @@ impl Scene {
         let config = dialtone::config::Config::parse("dialtone.toml", &text).unwrap();
         let rows = self.hub().store.settings().unwrap();
         let fresh = config
+            .rows
             .sites
-            .into_iter()
-            .filter(|site| !rows.sites.contains_key(&site.name));
+            .iter()
+            .filter(|site| !rows.sites.contains_key(&site.name))
+            .map(|site| site.over(Site::new(&site.name)));
         let writes: Vec<Write> = fresh.map(Write::PutSite).collect();
         self.write(writes).await;
     }
