@@ -180,7 +180,9 @@ impl Admin {
             release: config.release && grant.credential,
         };
         let (site, bases) = (lens.site(config), &lens.bases);
-        let mut urls = material::urls(&self.hub().keys, device, site, bases, &plan);
+        let keys = &self.hub().keys;
+        let token = keys.unit_token(device.id, config.arming.generation);
+        let mut urls = material::urls(keys, device, &token, site, bases, &plan);
         if filling.secrets == Secrets::Masked {
             let token = urls.https.as_ref().filter(|_| urls.token.is_some());
             urls.token = token.map(|base| Secret::new(format!("{base}u/~/")));

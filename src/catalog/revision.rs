@@ -9,15 +9,15 @@ use zeroize::Zeroizing;
 
 use super::inputs::Inputs;
 use super::manifest::{Artefact, Family};
-use super::render::skeleton;
-pub use super::render::skeleton::{SecretName, Skeleton};
+pub(crate) use super::render::shape::text_of;
+pub use super::render::shape::{Hole, LineText, Shape};
+pub use super::render::skeleton::Skeleton;
 pub use super::render::{MOST, RenderError, Rendered, Which};
 use super::render::{Naming, Sources, Templates};
 use super::site_profile::{self, SiteProfile};
 use super::vocabulary::{self, Vocabulary};
 use super::{Files, filter, parse};
 use crate::model::identity::Digest;
-use crate::model::secret::Secret;
 
 /// The first octets of a bundle, with the version of its shape.
 const HEAD: &[u8] = b"dialtone revision 1\n";
@@ -190,7 +190,16 @@ impl Revision {
         })
     }
 
-    /// The file with holes for its secrets, to be kept and filled; `None` where it cannot be had.
+    /// All that the file depends on but the texts that go into the holes of its skeleton: units whose
+    /// files have one shape share a skeleton. `None` where it has none. No secret is in it.
+    pub fn shape(&self, artefact: &str, which: Which, inputs: &Inputs<'_>) -> Option<Shape> {
+        let artefact = self.family.artefact(artefact)?;
+        let vocabulary = &self.vocabulary;
+        let templates = &self.templates;
+        templates.shape(&self.family, artefact, vocabulary, which, inputs)
+    }
+
+    /// The file with holes for its unit's texts, to be kept and filled; `None` where it cannot be had.
     pub fn skeleton(&self, artefact: &str, which: Which, inputs: &Inputs<'_>) -> Option<Skeleton> {
         let artefact = self.family.artefact(artefact)?;
         let vocabulary = &self.vocabulary;
@@ -198,34 +207,32 @@ impl Revision {
         templates.skeleton(&self.family, artefact, vocabulary, which, inputs)
     }
 
-    /// Fills a skeleton of this revision with the secrets of its holes, in their order. `None` where
+    /// Fills a skeleton of this revision with the texts that it wants, in their order. `None` where
     /// one of them needs a rendering.
-    pub fn fill(
+    pub fn fill<T: AsRef<str>>(
         &self,
         artefact: &str,
         skeleton: &Skeleton,
-        secrets: &[Secret],
+        texts: &[T],
     ) -> Option<Rendered> {
         let artefact = self.family.artefact(artefact)?;
-        let bytes = filtered(artefact, skeleton.fill(secrets)?).ok()?;
+        let bytes = filtered(artefact, skeleton.fill(texts)?).ok()?;
         Some(Rendered {
             bytes,
             media_type: artefact.media_type.clone(),
         })
     }
 
-    /// Fills a skeleton from the inputs that it was rendered with.
+    /// Fills a skeleton from inputs of the shape that it was rendered for.
     pub fn fill_from(
         &self,
         artefact: &str,
         skeleton: &Skeleton,
         inputs: &Inputs<'_>,
     ) -> Option<Rendered> {
-        let secrets: Option<Vec<Secret>> = skeleton
-            .secrets()
-            .map(|name| skeleton::of_inputs(inputs, name).cloned())
-            .collect();
-        self.fill(artefact, skeleton, &secrets?)
+        let wanted = skeleton.wanted().iter();
+        let texts: Option<Vec<_>> = wanted.map(|hole| text_of(inputs, hole)).collect();
+        self.fill(artefact, skeleton, &texts?)
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::cases::Case;
 use super::settings::Snapshot;
-use super::skeletons::{Fit, Kept, Kind, Stamp};
-use super::vault::{Vault, line_field};
+use super::skeletons::{Fit, Kept, Kind, Shared, Stamp};
+use super::vault::{Opened, Vault, line_field};
 use super::{Inner, Trouble};
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs, Unit, Urls};
-use crate::catalog::revision::{RenderError, Rendered, Revision, SecretName, Skeleton};
+use crate::catalog::revision::{Hole, RenderError, Rendered, Revision, Skeleton};
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::resolve;
@@ -34,7 +35,7 @@ pub(super) struct Made {
     /// Of the bytes.
     pub(super) digest: Digest,
     /// Names of the secrets that were opened for it.
-    pub(super) given: Vec<String>,
+    pub(super) given: Arc<[String]>,
     /// Its number, and the digest of its other bytes, where units look at that.
     pub(super) number: Option<(u64, Digest)>,
 }
@@ -66,7 +67,7 @@ impl fmt::Display for Unmade {
     }
 }
 
-/// A listed unit's file: a kept one with its secrets filled in, or rendered.
+/// A listed unit's file: a kept skeleton with its texts filled in, or rendered.
 pub(super) async fn of_unit(
     inner: &Inner,
     plan: &Plan,
@@ -76,8 +77,9 @@ pub(super) async fn of_unit(
     let device = case.device;
     let hub = &inner.hub;
     let bases = hub.bases.load_full();
-    let generation = device.config.arming.generation;
-    let tag_key = hub.keys.unit_token(device.id, generation);
+    let token = hub
+        .keys
+        .unit_token(device.id, device.config.arming.generation);
     let kind = Kind::of(plan, case.revision.digest);
     let stamp = Stamp::of(case, snapshot, &bases);
     let site = device
@@ -85,31 +87,11 @@ pub(super) async fn of_unit(
         .site
         .as_ref()
         .and_then(|name| snapshot.settings.sites.get(name));
-    let numbered = case.revision.is_numbered(&plan.artefact, plan.which);
-    if let Some(kept) = inner.skeletons.get(device.id, &kind, &stamp) {
-        let urls = urls(&hub.keys, device, site, &bases, plan);
-        let fill = |secrets: &[Secret]| case.revision.fill(&plan.artefact, &kept.skeleton, secrets);
-        let seals = kept.seals.iter();
-        let secrets: Option<Vec<Secret>> = seals.map(|seal| seal.open(&hub.keys, &urls)).collect();
-        if let Some(mut secrets) = secrets
-            && let Some(mut rendered) = fill(&secrets)
-        {
-            let number = numbered.then(|| next_number(device, &plan.artefact, &rendered));
-            if let Some((number, _)) = number {
-                let holes = kept.skeleton.secrets().zip(&mut secrets);
-                for (_, hole) in holes.filter(|(name, _)| **name == SecretName::Version) {
-                    *hole = written(number);
-                }
-                let again = fill(&secrets).ok_or(Unmade::Render(RenderError::Filter("a number")));
-                rendered = match again {
-                    Ok(rendered) => rendered,
-                    Err(why) => return Ok(Err(why)),
-                };
-            }
-            let mut made = made(&rendered, Some(&tag_key), kept.given.clone());
-            made.number = number;
-            return Ok(Ok(made));
-        }
+    let urls = urls(&hub.keys, device, &token, site, &bases, plan);
+    if let Some(kept) = inner.skeletons.get(device.id, &kind, &stamp)
+        && let Some(made) = refilled(&hub.keys, plan, case, &kept, &urls, &token)
+    {
+        return Ok(Ok(made));
     }
     let vault = Vault::of(inner, device.id).await?;
     let reads = case.revision.reads(&plan.artefact);
@@ -127,11 +109,14 @@ pub(super) async fn of_unit(
     } else {
         Vec::new()
     };
-    let urls = urls(&hub.keys, device, site, &bases, plan);
     if plan.grant.credential && urls.token.is_some() {
         given.push("unit token".to_owned());
     }
-    let keys: Vec<FunctionKey> = device.config.keys.iter().map(function_key).collect();
+    // Of a bootstrap it is not known beforehand what it reads.
+    let keys = device.config.keys.iter();
+    let keys = keys.filter(|_| wanted("keys") || plan.which == Which::Bootstrap);
+    let keys: Vec<FunctionKey> = keys.map(function_key).collect();
+    let numbered = case.revision.is_numbered(&plan.artefact, plan.which);
     let mut inputs = Inputs {
         grant: plan.grant,
         unit: Unit {
@@ -151,27 +136,68 @@ pub(super) async fn of_unit(
         Ok(rendered) => rendered,
         Err(error) => return Ok(Err(Unmade::Render(error))),
     };
-    if let Some(skeleton) = skeleton
-        && let Some(seals) = vault.seals(case, &skeleton).await?
-    {
-        let kept = Kept {
-            skeleton,
-            seals,
-            given: given.clone(),
-        };
-        inner.skeletons.put(device.id, kind, stamp, kept);
-    }
     let number = numbered.then(|| next_number(device, &plan.artefact, &rendered));
     if let Some((number, _)) = number {
         inputs.version = Some(written(number));
-        rendered = match case.revision.render(&plan.artefact, plan.which, &inputs) {
+        let skeleton = skeleton.as_ref();
+        let again = skeleton
+            .and_then(|skeleton| case.revision.fill_from(&plan.artefact, skeleton, &inputs))
+            .map_or_else(
+                || case.revision.render(&plan.artefact, plan.which, &inputs),
+                Ok,
+            );
+        rendered = match again {
             Ok(rendered) => rendered,
             Err(error) => return Ok(Err(Unmade::Render(error))),
         };
     }
-    let mut made = made(&rendered, Some(&tag_key), given);
-    made.number = number;
-    Ok(Ok(made))
+    let given: Arc<[String]> = given.into();
+    let told = tell(&rendered, Some(&token));
+    if let Some(skeleton) = skeleton
+        && let Some(fillings) = vault.fillings(case, &skeleton, &inputs).await?
+    {
+        let told = if numbered {
+            OnceLock::new()
+        } else {
+            OnceLock::from(told.clone())
+        };
+        let kept = Kept {
+            skeleton,
+            fillings,
+            given: Arc::clone(&given),
+            told,
+        };
+        inner.skeletons.put(device.id, kind, stamp, kept);
+    }
+    Ok(Ok(made(rendered, told, given, number)))
+}
+
+/// A unit's file again, from what is kept of it. `None` where it has to be rendered.
+fn refilled(
+    keys: &Keys,
+    plan: &Plan,
+    case: &Case<'_>,
+    kept: &Kept,
+    urls: &Urls,
+    token: &Secret,
+) -> Option<Made> {
+    let fill = |texts: &[Opened<'_>]| case.revision.fill(&plan.artefact, &kept.skeleton, texts);
+    let texts = kept.fillings.iter().map(|filling| filling.open(keys, urls));
+    let mut texts: Vec<Opened<'_>> = texts.collect::<Option<_>>()?;
+    let rendered = fill(&texts)?;
+    let given = Arc::clone(&kept.given);
+    if !case.revision.is_numbered(&plan.artefact, plan.which) {
+        let told = kept.told.get_or_init(|| tell(&rendered, Some(token)));
+        return Some(made(rendered, told.clone(), given, None));
+    }
+    let number = next_number(case.device, &plan.artefact, &rendered);
+    let holes = kept.skeleton.wanted().iter().zip(&mut texts);
+    for (_, text) in holes.filter(|(hole, _)| **hole == Hole::Version) {
+        *text = Opened::Secret(written(number.0));
+    }
+    let rendered = fill(&texts)?;
+    let told = tell(&rendered, Some(token));
+    Some(made(rendered, told, given, Some(number)))
 }
 
 /// The number of a file that was made with 0 in its place, and the digest of the rest.
@@ -184,43 +210,66 @@ pub(super) fn written(number: u64) -> Secret {
     Secret::new(number.to_string())
 }
 
-/// Renders a unit's file, with its skeleton where files of its kind can be kept.
+/// A unit's file, and its skeleton where files of its kind can be kept: that of another unit whose file
+/// has the same shape, or one of its own, which others may share.
 fn rendered(
     inner: &Inner,
     plan: &Plan,
     revision: &Revision,
     inputs: &Inputs<'_>,
     kind: &Kind,
-) -> Result<(Rendered, Option<Skeleton>), RenderError> {
-    let whole = || revision.render(&plan.artefact, plan.which, inputs);
+) -> Result<(Rendered, Option<Arc<Skeleton>>), RenderError> {
+    let (artefact, which) = (&plan.artefact, plan.which);
+    let whole = || revision.render(artefact, which, inputs);
     let alone = || whole().map(|rendered| (rendered, None));
-    let fit = inner.skeletons.fit(kind);
+    let skeletons = &inner.skeletons;
+    let fit = skeletons.fit(kind);
     if fit == Fit::No {
         return alone();
     }
-    let Some(skeleton) = revision.skeleton(&plan.artefact, plan.which, inputs) else {
-        if fit == Fit::Unknown {
-            inner.skeletons.learn(kind.clone(), false);
-        }
+    let Some(shape) = revision.shape(artefact, which, inputs) else {
         return alone();
     };
-    let Some(filled) = revision.fill_from(&plan.artefact, &skeleton, inputs) else {
-        // One unit's secret is the reason: nothing is learned about the others.
+    let known = skeletons.shared(kind, &shape);
+    let skeleton = match &known {
+        Some(shared) => Arc::clone(&shared.skeleton),
+        None => match revision.skeleton(artefact, which, inputs) {
+            Some(skeleton) => Arc::new(skeleton),
+            None => {
+                if fit == Fit::Unknown {
+                    skeletons.learn(kind, false);
+                }
+                return alone();
+            }
+        },
+    };
+    let Some(filled) = revision.fill_from(artefact, &skeleton, inputs) else {
+        // One unit's text is the reason: nothing is learned about the others.
         return alone();
     };
-    if fit == Fit::Unknown {
+    let proven = known.as_ref().is_some_and(|shared| shared.proven);
+    if known.is_some() && !proven || fit == Fit::Unknown {
         let rendered = whole()?;
         let same = rendered.bytes == filled.bytes;
         if !same {
             tracing::warn!(
-                artefact = plan.artefact,
-                "a template works on a secret: its files are rendered each time"
+                artefact,
+                "a template works on a text that it should only write: its files are rendered each time"
             );
         }
-        inner.skeletons.learn(kind.clone(), same);
+        if !same || fit == Fit::Unknown {
+            skeletons.learn(kind, same);
+        }
         if !same {
             return Ok((rendered, None));
         }
+    }
+    if !proven {
+        let held = Shared {
+            skeleton: Arc::clone(&skeleton),
+            proven: known.is_some(),
+        };
+        skeletons.share(kind, shape, held);
     }
     Ok((filled, Some(skeleton)))
 }
@@ -275,28 +324,43 @@ fn render(revision: &Revision, plan: &Plan, inputs: &Inputs<'_>) -> Result<Made,
     let rendered = revision
         .render(&plan.artefact, plan.which, inputs)
         .map_err(Unmade::Render)?;
-    Ok(made(&rendered, None, Vec::new()))
+    let told = tell(&rendered, None);
+    Ok(made(rendered, told, Arc::default(), None))
 }
 
-/// With its digest, and the tag that names it to this unit.
-fn made(rendered: &Rendered, key: Option<&Secret>, given: Vec<String>) -> Made {
+/// A file's digest, and the tag that names it to this unit.
+fn tell(rendered: &Rendered, key: Option<&Secret>) -> (Digest, String) {
     let digest = Digest(Sha256::digest(&rendered.bytes[..]).into());
     // Keyed for the unit: no other unit's tag can match, and none tells what a file holds.
     let mut tag = Sha256::new();
     tag.update(key.map(|key| key.expose().as_bytes()).unwrap_or_default());
     tag.update(digest.0);
     let tag: [u8; 32] = tag.finalize().into();
+    let (tag, _) = tag.split_at(16);
+    let mut etag = String::with_capacity(32);
+    for octet in tag {
+        for digit in [octet >> 4, octet & 15] {
+            etag.extend(char::from_digit(u32::from(digit), 16));
+        }
+    }
+    (digest, etag)
+}
+
+fn made(
+    mut rendered: Rendered,
+    told: (Digest, String),
+    given: Arc<[String]>,
+    number: Option<(u64, Digest)>,
+) -> Made {
+    let (digest, etag) = told;
     Made {
-        etag: tag
-            .iter()
-            .take(16)
-            .map(|octet| format!("{octet:02x}"))
-            .collect(),
+        etag,
         digest,
-        media_type: rendered.media_type.clone(),
-        bytes: Bytes::copy_from_slice(&rendered.bytes),
+        media_type: rendered.media_type,
+        // It goes out as it is: there is no second copy to wipe.
+        bytes: Bytes::from(std::mem::take(&mut *rendered.bytes)),
         given,
-        number: None,
+        number,
     }
 }
 
@@ -425,6 +489,7 @@ fn slashed(url: &str) -> String {
 pub(crate) fn urls(
     keys: &Keys,
     device: &Device,
+    token: &Secret,
     site: Option<&Site>,
     bases: &Bases,
     plan: &Plan,
@@ -433,14 +498,12 @@ pub(crate) fn urls(
     if !plan.grant.credential {
         return urls;
     }
-    let generation = device.config.arming.generation;
     if let Some(https) = urls.https.as_ref().filter(|_| plan.token) {
-        let token = keys.unit_token(device.id, generation);
         urls.token = Some(Secret::new(format!("{https}u/{}/", token.expose())));
     }
     let base = if plan.token { &urls.https } else { &urls.http };
     if let Some(base) = base {
-        let secret = keys.report_secret(device.id, generation);
+        let secret = keys.report_secret(device.id, device.config.arming.generation);
         urls.report = Some(Secret::new(format!("{base}r/{}", secret.expose())));
     }
     urls

@@ -1,12 +1,12 @@
-//! Sealed values of a unit: read at once for one rendering, and kept sealed beside its skeleton, so that
-//! a unit that asks again costs no read. What is opened lives for one rendering.
+//! Sealed values of a unit: read at once for one rendering, and kept sealed with what else goes into its
+//! skeleton, so that a unit that asks again costs no read. What is opened lives for one rendering.
 
 use std::collections::BTreeMap;
 
 use super::cases::Case;
 use super::{Inner, Trouble};
-use crate::catalog::inputs::Urls;
-use crate::catalog::revision::{SecretName, Skeleton};
+use crate::catalog::inputs::{Filled, Inputs, Urls};
+use crate::catalog::revision::{Hole, LineText, Skeleton, text_of};
 use crate::engine::resolve;
 use crate::model::identity::DeviceId;
 use crate::model::profile::Layer;
@@ -60,40 +60,52 @@ impl<'a> Vault<'a> {
         keys.open(sealed, &owner.aad(field)).ok()
     }
 
-    /// What goes into a skeleton's holes, in their order. `None` where one of it is not there.
-    pub(super) async fn seals(
+    /// What goes into a skeleton's holes, in their order, of the inputs that fit it. `None` where one of
+    /// it is not there.
+    pub(super) async fn fillings(
         &self,
         case: &Case<'_>,
         skeleton: &Skeleton,
-    ) -> Result<Option<Vec<Seal>>, Trouble> {
-        let mut seals = Vec::new();
-        for name in skeleton.secrets() {
-            let (owner, field) = match name {
-                SecretName::Value(name) => match case.values.get(name) {
+        inputs: &Inputs<'_>,
+    ) -> Result<Option<Vec<Filling>>, Trouble> {
+        let mut fillings = Vec::with_capacity(skeleton.wanted().len());
+        for hole in skeleton.wanted() {
+            let (owner, field) = match hole {
+                Hole::Token => {
+                    fillings.push(Filling::Token);
+                    continue;
+                }
+                Hole::Version => {
+                    fillings.push(Filling::Version);
+                    continue;
+                }
+                Hole::Report => {
+                    fillings.push(Filling::Report);
+                    continue;
+                }
+                Hole::Value(name) if is_secret(inputs, name) => match case.values.get(name) {
                     Some(found) => (self.owner(found), name.clone()),
                     None => return Ok(None),
                 },
-                SecretName::Line(n) => (self.device.clone(), line_field(*n)),
-                SecretName::Token => {
-                    seals.push(Seal::Token);
-                    continue;
-                }
-                SecretName::Version => {
-                    seals.push(Seal::Version);
-                    continue;
-                }
-                SecretName::Report => {
-                    seals.push(Seal::Report);
+                Hole::Line(at, LineText::Password) => match inputs.lines.get(*at) {
+                    Some(line) => (self.device.clone(), line_field(line.n)),
+                    None => return Ok(None),
+                },
+                Hole::Key(..) | Hole::Line(..) | Hole::Unit(_) | Hole::Value(_) => {
+                    let Some(text) = text_of(inputs, hole) else {
+                        return Ok(None);
+                    };
+                    fillings.push(Filling::Plain(text.into()));
                     continue;
                 }
             };
             let Some(sealed) = self.sealed(&owner, &field).await? else {
                 return Ok(None);
             };
-            let aad = owner.aad(&field);
-            seals.push(Seal::Stored { sealed, aad });
+            let aad = owner.aad(&field).into();
+            fillings.push(Filling::Stored { sealed, aad });
         }
-        Ok(Some(seals))
+        Ok(Some(fillings))
     }
 
     /// Who holds a resolved secret.
@@ -117,12 +129,21 @@ pub(super) fn line_field(n: u16) -> String {
     format!("line.{n}.password")
 }
 
+fn is_secret(inputs: &Inputs<'_>, name: &str) -> bool {
+    match inputs.values.get(name) {
+        Some(Filled::Secret(_)) => true,
+        Some(Filled::Plain(_)) | None => false,
+    }
+}
+
 /// What goes into one hole.
-pub(super) enum Seal {
+pub(super) enum Filling {
+    /// A text that is no secret.
+    Plain(Box<str>),
     /// A value as the store has it, and what it is bound to.
     Stored {
         sealed: Sealed,
-        aad: String,
+        aad: Box<str>,
     },
     Token,
     Report,
@@ -130,22 +151,40 @@ pub(super) enum Seal {
     Version,
 }
 
-impl Seal {
+impl Filling {
     /// Memory that it takes, in octets.
     pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Stored { sealed, aad } => size_of::<Self>() + sealed.bytes.len() + aad.len(),
-            Self::Token | Self::Report | Self::Version => size_of::<Self>(),
-        }
+        let held = match self {
+            Self::Plain(text) => text.len(),
+            Self::Stored { sealed, aad } => sealed.bytes.len() + aad.len(),
+            Self::Token | Self::Report | Self::Version => 0,
+        };
+        size_of::<Self>() + held
     }
 
-    /// The secret itself; none where it does not open, or the unit is not given it any more.
-    pub(super) fn open(&self, keys: &Keys, urls: &Urls) -> Option<Secret> {
+    /// The text itself; none where it does not open, or the unit is not given it any more.
+    pub(super) fn open(&self, keys: &Keys, urls: &Urls) -> Option<Opened<'_>> {
+        Some(Opened::Secret(match self {
+            Self::Plain(text) => return Some(Opened::Plain(text)),
+            Self::Stored { sealed, aad } => keys.open(sealed, aad).ok()?,
+            Self::Token => urls.token.clone()?,
+            Self::Report => urls.report.clone()?,
+            Self::Version => super::material::written(0),
+        }))
+    }
+}
+
+/// A text for a hole, for as long as it takes to fill it.
+pub(super) enum Opened<'a> {
+    Plain(&'a str),
+    Secret(Secret),
+}
+
+impl AsRef<str> for Opened<'_> {
+    fn as_ref(&self) -> &str {
         match self {
-            Self::Stored { sealed, aad } => keys.open(sealed, aad).ok(),
-            Self::Token => urls.token.clone(),
-            Self::Report => urls.report.clone(),
-            Self::Version => Some(super::material::written(0)),
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.expose(),
         }
     }
 }

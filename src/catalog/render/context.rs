@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
-use super::skeleton::{SecretName, Secrets};
+use super::shape::{Hole, KeyText, LineText, UnitText};
+use super::skeleton::Fill;
 
 use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs};
 use crate::catalog::manifest::{ArtefactKind, Family};
@@ -22,7 +23,7 @@ pub(super) fn build(
     vocabulary: &Vocabulary,
     inputs: &Inputs<'_>,
     grant: Grant,
-    secrets: &mut Secrets<'_>,
+    fill: &mut Fill<'_>,
 ) -> Value {
     let mut root: BTreeMap<&str, Value> = BTreeMap::new();
     for (name, variable) in &vocabulary.0 {
@@ -31,7 +32,11 @@ pub(super) fn build(
         }
         let value = match (inputs.values.get(name), &variable.default) {
             (Some(Filled::Secret(secret)), _) => {
-                Some(secrets.value(|| SecretName::Value(name.clone()), secret))
+                Some(fill.secret(|| Hole::Value(name.clone()), secret))
+            }
+            (Some(Filled::Plain(profile::Value::Text(text))), _) => {
+                let hole = || Hole::Value(name.clone());
+                Some(fill.text(|spared| spared.value(name), hole, text))
             }
             (Some(Filled::Plain(value)), _) => of(value),
             (None, default) => default.as_ref().and_then(of),
@@ -40,7 +45,7 @@ pub(super) fn build(
             root.insert(name, value);
         }
     }
-    root.insert("unit", Value::from(unit(family, inputs)));
+    root.insert("unit", Value::from(unit(family, inputs, fill)));
     root.insert(
         "grant",
         Value::from(Names::from([
@@ -55,11 +60,11 @@ pub(super) fn build(
     let mut report = Names::new();
     if grant.credential {
         if let Some(token) = &inputs.urls.token {
-            url.insert("token", secrets.value(|| SecretName::Token, token));
+            url.insert("token", fill.secret(|| Hole::Token, token));
         }
         if let Some(secret) = &inputs.urls.report {
-            report.insert("base", secrets.value(|| SecretName::Report, secret));
-            let base = secrets.text(SecretName::Report, secret);
+            report.insert("base", fill.secret(|| Hole::Report, secret));
+            let base = fill.secret_text(Hole::Report, secret);
             for (name, pattern) in [
                 ("registered", &family.report.registered),
                 ("failed", &family.report.failed),
@@ -68,11 +73,13 @@ pub(super) fn build(
                 put(&mut report, name, told.as_deref());
             }
         }
+        let lines = inputs.lines.iter().enumerate();
         root.insert(
             "lines",
-            inputs.lines.iter().map(|one| line(one, secrets)).collect(),
+            lines.map(|(at, one)| line(at, one, fill)).collect(),
         );
-        root.insert("keys", inputs.keys.iter().map(key).collect());
+        let keys = inputs.keys.iter().enumerate();
+        root.insert("keys", keys.map(|(at, one)| key(at, one, fill)).collect());
     }
     let mut ca = Names::new();
     if !inputs.ca_pem.is_empty() {
@@ -84,7 +91,7 @@ pub(super) fn build(
     root.insert("ca", Value::from(ca));
     root.insert("release", Value::from(inputs.release));
     if let Some(version) = &inputs.version {
-        root.insert("version", secrets.value(|| SecretName::Version, version));
+        root.insert("version", fill.secret(|| Hole::Version, version));
     }
     Value::from(root)
 }
@@ -95,24 +102,14 @@ fn put(names: &mut Names, name: &'static str, text: Option<&str>) {
     }
 }
 
-fn unit(family: &Family, inputs: &Inputs<'_>) -> Names {
+fn unit(family: &Family, inputs: &Inputs<'_>, fill: &mut Fill<'_>) -> Names {
     let mut unit = Names::new();
-    if let Some(mac) = inputs.unit.mac {
-        for (name, text) in [
-            ("mac", mac.bare()),
-            ("mac_colon", mac.joined(":")),
-            ("mac_dash", mac.joined("-")),
-            ("mac_upper", mac.bare().to_uppercase()),
-            ("mac_upper_colon", mac.joined(":").to_uppercase()),
-        ] {
-            unit.insert(name, Value::from(text));
+    for text in UnitText::ALL {
+        if let Some(held) = text.of(&inputs.unit) {
+            let value = fill.text(|spared| spared.unit(text), || Hole::Unit(text), &held);
+            unit.insert(text.name(), value);
         }
     }
-    put(
-        &mut unit,
-        "serial",
-        inputs.unit.serial.map(|serial| serial.as_str()),
-    );
     put(&mut unit, "model", inputs.unit.model);
     // How much fits: what a family keeps has to be taken away by name.
     let model = inputs.unit.model.unwrap_or_default();
@@ -128,7 +125,7 @@ fn unit(family: &Family, inputs: &Inputs<'_>) -> Names {
 }
 
 /// Where the family fetches our CA by plain HTTP.
-fn ca_url(family: &Family, inputs: &Inputs<'_>) -> Option<String> {
+pub(super) fn ca_url(family: &Family, inputs: &Inputs<'_>) -> Option<String> {
     let base = inputs.urls.http.as_ref()?;
     let known = Found {
         mac: inputs.unit.mac,
@@ -145,28 +142,26 @@ fn ca_url(family: &Family, inputs: &Inputs<'_>) -> Option<String> {
     Some(format!("{base}{path}"))
 }
 
-fn line(line: &AccountLine, secrets: &mut Secrets<'_>) -> Value {
+fn line(at: usize, line: &AccountLine, fill: &mut Fill<'_>) -> Value {
     let mut names = Names::from([
         ("n", Value::from(line.n)),
         ("enabled", Value::from(line.enabled)),
-        ("user", Value::from(line.user.as_str())),
         ("srtp", Value::from(line.srtp)),
         ("shared", Value::from(line.shared)),
     ]);
-    if let Some(password) = &line.password {
-        let value = secrets.value(|| SecretName::Line(line.n), password);
-        names.insert("password", value);
-    }
-    for (name, text) in [
-        ("auth", &line.auth),
-        ("display", &line.display),
-        ("label", &line.label),
-        ("server", &line.server),
-        ("backup", &line.backup),
-        ("outbound_proxy", &line.outbound_proxy),
-        ("transport", &line.transport),
-    ] {
-        put(&mut names, name, text.as_deref());
+    for text in LineText::ALL {
+        let hole = || Hole::Line(at, text);
+        let value = match (text, &line.password) {
+            (LineText::Password, password) => {
+                let password = password.as_ref();
+                password.map(|secret| fill.secret(hole, secret))
+            }
+            (text, _) => {
+                let held = text.of(line);
+                held.map(|held| fill.text(|spared| spared.line(text), hole, held))
+            }
+        };
+        names.extend(value.map(|value| (text.name(), value)));
     }
     for (name, number) in [("port", line.port), ("handset", line.handset)] {
         if let Some(number) = number {
@@ -176,15 +171,14 @@ fn line(line: &AccountLine, secrets: &mut Secrets<'_>) -> Value {
     Value::from(names)
 }
 
-fn key(key: &FunctionKey) -> Value {
-    Value::from(Names::from([
-        ("page", Value::from(key.page.as_str())),
-        ("n", Value::from(key.n)),
-        ("kind", Value::from(key.kind.as_str())),
-        ("value", Value::from(key.value.as_str())),
-        ("label", Value::from(key.label.as_str())),
-        ("line", Value::from(key.line)),
-    ]))
+fn key(at: usize, key: &FunctionKey, fill: &mut Fill<'_>) -> Value {
+    let mut names = Names::from([("n", Value::from(key.n)), ("line", Value::from(key.line))]);
+    for text in KeyText::ALL {
+        let hole = || Hole::Key(at, text);
+        let value = fill.text(|spared| spared.key(text), hole, text.of(key));
+        names.insert(text.name(), value);
+    }
+    Value::from(names)
 }
 
 /// A value as templates have it; a secret that nobody opened is not defined.
@@ -207,21 +201,16 @@ fn of(value: &profile::Value) -> Option<Value> {
 pub(super) fn name_of(inputs: &Inputs<'_>, mut is: impl FnMut(&str) -> bool) -> Option<String> {
     let lines = inputs.lines.iter();
     for line in lines {
-        for (name, text) in texts_of(line) {
-            if text.is_some_and(&mut is) {
-                return Some(format!("lines[{}].{name}", line.n));
+        for text in LineText::ALL {
+            if text.of(line).is_some_and(&mut is) {
+                return Some(format!("lines[{}].{}", line.n, text.name()));
             }
         }
     }
     for key in inputs.keys {
-        for (name, text) in [
-            ("page", &key.page),
-            ("kind", &key.kind),
-            ("value", &key.value),
-            ("label", &key.label),
-        ] {
-            if is(text) {
-                return Some(format!("keys[{} {}].{name}", key.page, key.n));
+        for text in KeyText::ALL {
+            if is(text.of(key)) {
+                return Some(format!("keys[{} {}].{}", key.page, key.n, text.name()));
             }
         }
     }
@@ -251,20 +240,6 @@ pub(super) fn name_of(inputs: &Inputs<'_>, mut is: impl FnMut(&str) -> bool) -> 
     others
         .find(|(_, text)| text.is_some_and(&mut is))
         .map(|(name, _)| name.to_owned())
-}
-
-fn texts_of(line: &AccountLine) -> [(&'static str, Option<&str>); 9] {
-    [
-        ("user", Some(&line.user)),
-        ("auth", line.auth.as_deref()),
-        ("password", line.password.as_ref().map(Secret::expose)),
-        ("display", line.display.as_deref()),
-        ("label", line.label.as_deref()),
-        ("server", line.server.as_deref()),
-        ("backup", line.backup.as_deref()),
-        ("outbound_proxy", line.outbound_proxy.as_deref()),
-        ("transport", line.transport.as_deref()),
-    ]
 }
 
 fn holds(value: &profile::Value, is: &mut impl FnMut(&str) -> bool) -> bool {

@@ -140,18 +140,25 @@ fn quote(format: Format) -> &'static str {
     }
 }
 
-/// Writes a secret into a literal that is begun already, as [`text`] would have written it there.
+/// Whether a text is written inside of a literal as it is.
+pub(super) fn is_plain_inside(format: Format, text: &str) -> bool {
+    let quoted = !quote(format).is_empty();
+    let as_it_is = |byte: u8| is_plain(byte) && (!quoted || byte != b'\\');
+    text.bytes().all(as_it_is)
+}
+
+/// Writes a text into a literal that is begun already, as [`text`] would have written it there.
 /// What `text` takes as a whole only, such as a PEM text, is refused.
-pub(crate) fn inside(format: Format, secret: &str, out: &mut String) -> Result<(), &'static str> {
-    if secret.chars().any(breaks) {
+pub(super) fn inside(format: Format, part: &str, out: &mut String) -> Result<(), &'static str> {
+    if has_breaks(part) {
         return Err("it has to be written as a whole");
     }
     let quote = quote(format);
     if quote.is_empty() {
-        return text(format, secret, out);
+        return text(format, part, out);
     }
     let mut whole = Zeroizing::new(String::new());
-    text(format, secret, &mut whole)?;
+    text(format, part, &mut whole)?;
     let within = whole.strip_prefix(quote);
     let within = within.and_then(|rest| rest.strip_suffix(quote));
     out.push_str(within.ok_or("it has no quotes")?);
@@ -196,6 +203,12 @@ pub(crate) fn text(format: Format, text: &str, out: &mut String) -> Result<(), &
 /// Characters that some parser takes as the end of a line, or that end a text in C.
 fn breaks(ch: char) -> bool {
     ch.is_control() || matches!(ch, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a text has a character that some parser takes as an end.
+pub(super) fn has_breaks(text: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~');
+    !text.bytes().all(plain) && text.chars().any(breaks)
 }
 
 fn line(text: &str, out: &mut String) -> Result<(), &'static str> {

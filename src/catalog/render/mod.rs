@@ -3,18 +3,22 @@
 mod context;
 pub(crate) mod escape;
 mod filters;
+mod flow;
 mod growth;
 mod reads;
+pub(crate) mod shape;
 pub(crate) mod skeleton;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use zeroize::Zeroizing;
 
-use self::skeleton::{Secrets, Skeleton, Slots};
+use self::shape::{Shape, Spared};
+use self::skeleton::{Fill, Skeleton, Slots};
 use super::Problem;
 use super::inputs::Inputs;
 use super::manifest::{Artefact, ArtefactScope, Family, Format};
@@ -84,8 +88,8 @@ struct Entry {
     reads: BTreeSet<String>,
     /// It and all that it includes.
     files: BTreeSet<String>,
-    /// It does nothing with a secret but write it.
-    only_written: bool,
+    /// What it does nothing with but write it: found when the first file is kept.
+    spared: OnceLock<Spared>,
 }
 
 /// Whether an error names what was not defined. The engine then keeps the values around it with the
@@ -182,7 +186,7 @@ impl Templates {
         let entry = Entry {
             name,
             reads,
-            only_written: reads::only_written(&files, sources, vocabulary),
+            spared: OnceLock::new(),
             files,
         };
         self.entries.insert((artefact.id.clone(), which), entry);
@@ -228,11 +232,27 @@ impl Templates {
         inputs: &Inputs<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, RenderError> {
         let grant = granted(artefact.scope, inputs.grant);
-        let context = context::build(family, vocabulary, inputs, grant, &mut Secrets::Shown);
+        let context = context::build(family, vocabulary, inputs, grant, &mut Fill::Shown);
         self.made(family, artefact, which, inputs, context)
     }
 
-    /// The same file with holes for its secrets. `None` where it cannot be had: the format does not
+    /// What the file depends on but the texts that may be holes; `None` where it can have no holes.
+    pub(crate) fn shape(
+        &self,
+        family: &Family,
+        artefact: &Artefact,
+        vocabulary: &Vocabulary,
+        which: Which,
+        inputs: &Inputs<'_>,
+    ) -> Option<Shape> {
+        let (entry, spared) = self.spared(artefact, vocabulary, which)?;
+        let ca = entry.reads.contains("ca");
+        let ca_url = ca.then(|| context::ca_url(family, inputs)).flatten();
+        let grant = granted(artefact.scope, inputs.grant);
+        spared.shape(inputs, grant, ca_url.as_deref())
+    }
+
+    /// The same file with holes for its unit's texts. `None` where it cannot be had: the format does not
     /// allow it, or the template does something with a secret.
     pub(crate) fn skeleton(
         &self,
@@ -242,17 +262,38 @@ impl Templates {
         which: Which,
         inputs: &Inputs<'_>,
     ) -> Option<Skeleton> {
-        let entry = self.entries.get(&(artefact.id.clone(), which))?;
-        let marked = || context::name_of(inputs, skeleton::has_marks).is_some();
-        if !entry.only_written || !skeleton::fits(artefact.format) || marked() {
-            return None;
-        }
+        self.shape(family, artefact, vocabulary, which, inputs)?;
+        let (_, spared) = self.spared(artefact, vocabulary, which)?;
         let mut slots = Slots::default();
         let grant = granted(artefact.scope, inputs.grant);
-        let mut secrets = Secrets::Slots(&mut slots);
-        let context = context::build(family, vocabulary, inputs, grant, &mut secrets);
+        let mut fill = Fill::Slots(&mut slots, spared);
+        let context = context::build(family, vocabulary, inputs, grant, &mut fill);
         let made = self.made(family, artefact, which, inputs, context).ok()?;
         Skeleton::read(artefact.format, &made, &slots)
+    }
+
+    /// A template with what it spares; `None` where its format has no holes.
+    fn spared(
+        &self,
+        artefact: &Artefact,
+        vocabulary: &Vocabulary,
+        which: Which,
+    ) -> Option<(&Entry, &Spared)> {
+        if !skeleton::fits(artefact.format) {
+            return None;
+        }
+        let entry = self.entries.get(&(artefact.id.clone(), which))?;
+        let spared = entry.spared.get_or_init(|| {
+            let environment = self.environments.get(&artefact.format);
+            let templates = entry.files.iter();
+            let templates: Vec<_> = templates
+                .map(|file| environment?.get_template(file).ok())
+                .collect();
+            let sources = templates.iter();
+            let used = flow::of(sources.map(|template| Some(template.as_ref()?.source())));
+            Spared::new(&used, vocabulary)
+        });
+        Some((entry, spared))
     }
 
     fn made(

@@ -1,10 +1,10 @@
-//! A rendered file with holes where its secrets go: what may be kept between requests, because no
-//! secret is in it (design.md section 3).
+//! A rendered file with holes where its secrets go, and the other texts of its unit: what may be kept
+//! between requests, because no secret is in it (design.md section 3), and shared by all units whose
+//! files have its shape.
 //!
-//! It is rendered with a [`Slot`] in place of each secret, where the templates do nothing with a secret
-//! but write it ([`super::reads::only_written`]): whatever else they do depends on its characters, and
-//! such a file is rendered anew each time. Whoever keeps skeletons compares the first one of each kind
-//! with the file itself besides.
+//! It is rendered with a [`Slot`] in place of each such text, where the templates do nothing with it but
+//! write it ([`super::flow`]): whatever else they do depends on its characters. Whoever keeps skeletons
+//! compares the first one of each kind with the file itself besides.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr, Value};
 use zeroize::Zeroizing;
 
-use super::escape;
-use crate::catalog::inputs::{Filled, Inputs};
+use super::shape::{self, Hole, Spared};
+use super::{MOST, escape};
 use crate::catalog::manifest::Format;
 use crate::model::secret::Secret;
 
@@ -21,68 +21,67 @@ use crate::model::secret::Secret;
 const OPEN: char = '\u{f0000}';
 const CLOSE: char = '\u{f0001}';
 
-/// Which secret goes into a hole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretName {
-    /// A variable of the vocabulary.
-    Value(String),
-    /// The password of this line.
-    Line(u16),
-    /// `url.token`.
-    Token,
-    /// `report.base`.
-    Report,
-    /// `version`, which is known when the rest is there.
-    Version,
-}
-
-/// A rendered file without its secrets.
-#[derive(Clone, Debug)]
+/// A rendered file without the texts of its unit.
+#[derive(Debug)]
 pub struct Skeleton {
     format: Format,
     text: String,
-    /// Where each hole is, as an offset into `text` in rising order, and what goes there.
-    holes: Vec<(usize, SecretName)>,
+    /// What goes into the holes, each once.
+    wanted: Vec<Hole>,
+    /// Where each hole is, as an offset into `text` in rising order, and which of `wanted` goes there.
+    holes: Vec<(usize, usize)>,
 }
 
 impl Skeleton {
+    /// One without holes.
+    #[cfg(test)]
+    pub(crate) fn plain(text: String) -> Self {
+        Self {
+            format: Format::Text,
+            text,
+            wanted: Vec::new(),
+            holes: Vec::new(),
+        }
+    }
+
     /// Memory that it takes, in octets.
     pub fn size(&self) -> usize {
-        let hole = size_of::<(usize, SecretName)>() + 16;
-        self.text.len() + self.holes.len() * hole
+        let wanted = self.wanted.len() * (size_of::<Hole>() + 16);
+        self.text.len() + wanted + self.holes.len() * size_of::<(usize, usize)>()
     }
 
-    /// The secrets that it needs, one for each hole.
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
-        self.holes.iter().map(|(_, name)| name)
+    /// What it needs to be filled.
+    pub fn wanted(&self) -> &[Hole] {
+        &self.wanted
     }
 
-    /// The file with these secrets, one for each hole, in order. `None` where one of them cannot be
-    /// written as it is: then the file has to be rendered.
-    pub(crate) fn fill(&self, secrets: &[Secret]) -> Option<Zeroizing<Vec<u8>>> {
-        if secrets.len() != self.holes.len() {
+    /// The file with these texts, one for each that is wanted, in order. `None` where one of them cannot
+    /// be written as it is: then the file has to be rendered.
+    pub(crate) fn fill<T: AsRef<str>>(&self, texts: &[T]) -> Option<Zeroizing<Vec<u8>>> {
+        // An empty text is none to a template: `{% if %}` would have gone the other way.
+        let empty = |text: &T| text.as_ref().is_empty();
+        if texts.len() != self.wanted.len() || texts.iter().any(empty) {
             return None;
         }
-        let room = secrets
-            .iter()
-            .map(|secret| secret.expose().len())
-            .sum::<usize>();
+        let room = self.holes.iter().filter_map(|(_, at)| texts.get(*at));
+        let room: usize = room.map(|text| text.as_ref().len()).sum();
         let mut out = Zeroizing::new(Vec::with_capacity(self.text.len() + 2 * room));
         let mut from = 0;
         let mut piece = Zeroizing::new(String::new());
-        for ((at, _), secret) in self.holes.iter().zip(secrets) {
-            out.extend_from_slice(self.text.get(from..*at)?.as_bytes());
-            from = *at;
-            piece.clear();
-            // An empty secret is no secret to a template: `{% if %}` would have gone the other way.
-            if secret.expose().is_empty() {
-                return None;
+        for (to, wanted) in &self.holes {
+            out.extend_from_slice(self.text.get(from..*to)?.as_bytes());
+            from = *to;
+            let text = texts.get(*wanted)?.as_ref();
+            if escape::is_plain_inside(self.format, text) {
+                out.extend_from_slice(text.as_bytes());
+            } else {
+                piece.clear();
+                escape::inside(self.format, text, &mut piece).ok()?;
+                out.extend_from_slice(piece.as_bytes());
             }
-            escape::inside(self.format, secret.expose(), &mut piece).ok()?;
-            out.extend_from_slice(piece.as_bytes());
         }
         out.extend_from_slice(self.text.get(from..)?.as_bytes());
-        Some(out)
+        (out.len() <= MOST).then_some(out)
     }
 
     /// Takes the marks of slots out of a file that was rendered with them.
@@ -90,12 +89,20 @@ impl Skeleton {
         let rendered = std::str::from_utf8(rendered).ok()?;
         let mut text = String::with_capacity(rendered.len());
         let mut holes = Vec::new();
+        // By the number of the slot: where it is in `wanted`.
+        let mut places = vec![None; slots.0.len()];
+        let mut wanted: Vec<Hole> = Vec::new();
         let mut rest = rendered;
         while let Some((before, behind)) = rest.split_once(OPEN) {
             let (number, after) = behind.split_once(CLOSE)?;
             let number: usize = number.parse().ok()?;
+            let place = places.get_mut(number)?;
+            let at = *place.get_or_insert_with(|| {
+                wanted.extend(slots.0.get(number).cloned());
+                wanted.len().saturating_sub(1)
+            });
             text.push_str(before);
-            holes.push((text.len(), slots.0.get(number)?.clone()));
+            holes.push((text.len(), at));
             rest = after;
         }
         text.push_str(rest);
@@ -103,6 +110,7 @@ impl Skeleton {
         Some(Self {
             format,
             text,
+            wanted,
             holes,
         })
     }
@@ -125,32 +133,23 @@ pub(super) fn fits(format: Format) -> bool {
 
 /// Whether a file could be mistaken for one with holes.
 pub(super) fn has_marks(text: &str) -> bool {
-    text.contains([OPEN, CLOSE])
+    // The first octet of both, which few texts hold.
+    text.as_bytes().contains(&0xf3) && text.contains([OPEN, CLOSE])
 }
 
-/// The secrets of one rendering, by the number of their slot.
+/// The holes of one rendering, by the number of their slot.
 #[derive(Debug, Default)]
-pub(super) struct Slots(Vec<SecretName>);
+pub(super) struct Slots(Vec<Hole>);
 
 impl Slots {
-    /// A value that stands for this secret.
-    pub(super) fn put(&mut self, name: SecretName) -> Value {
-        Value::from_object(self.slot(name))
-    }
-
-    /// The mark of this secret as text, for texts that hold it.
-    pub(super) fn mark(&mut self, name: SecretName) -> String {
-        self.slot(name).to_string()
-    }
-
-    fn slot(&mut self, name: SecretName) -> Slot {
+    fn slot(&mut self, hole: Hole) -> Slot {
         let number = self.0.len();
-        self.0.push(name);
+        self.0.push(hole);
         Slot(number)
     }
 }
 
-/// Stands for a secret in a template.
+/// Stands for a text in a template.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot(usize);
 
@@ -170,42 +169,42 @@ impl Object for Slot {
     }
 }
 
-/// What goes into a template: secrets as they are, or a slot for each.
-pub(super) enum Secrets<'a> {
+/// What goes into a template: texts as they are, or a slot for each that is spared.
+pub(super) enum Fill<'a> {
     Shown,
-    Slots(&'a mut Slots),
+    Slots(&'a mut Slots, &'a Spared),
 }
 
-impl Secrets<'_> {
-    pub(super) fn value(&mut self, name: impl FnOnce() -> SecretName, secret: &Secret) -> Value {
+impl Fill<'_> {
+    /// A secret, which is a slot wherever there are slots.
+    pub(super) fn secret(&mut self, hole: impl FnOnce() -> Hole, secret: &Secret) -> Value {
         match self {
             Self::Shown => Value::from(secret.expose()),
-            Self::Slots(slots) => slots.put(name()),
+            Self::Slots(slots, _) => Value::from_object(slots.slot(hole())),
         }
     }
 
-    pub(super) fn text(&mut self, name: SecretName, secret: &Secret) -> Zeroizing<String> {
+    /// A secret as text, for texts that hold it.
+    pub(super) fn secret_text(&mut self, hole: Hole, secret: &Secret) -> Zeroizing<String> {
         Zeroizing::new(match self {
             Self::Shown => secret.expose().to_owned(),
-            Self::Slots(slots) => slots.mark(name),
+            Self::Slots(slots, _) => slots.slot(hole).to_string(),
         })
     }
-}
 
-/// The secret of a hole among the inputs of a rendering.
-pub(crate) fn of_inputs<'a>(inputs: &'a Inputs<'_>, name: &SecretName) -> Option<&'a Secret> {
-    match name {
-        SecretName::Value(name) => match inputs.values.get(name)? {
-            Filled::Secret(secret) => Some(secret),
-            Filled::Plain(_) => None,
-        },
-        SecretName::Line(n) => {
-            let line = inputs.lines.iter().find(|line| line.n == *n)?;
-            line.password.as_ref()
+    /// Another text, which is a slot where the templates spare it.
+    pub(super) fn text(
+        &mut self,
+        spares: impl FnOnce(&Spared) -> bool,
+        hole: impl FnOnce() -> Hole,
+        text: &str,
+    ) -> Value {
+        match self {
+            Self::Slots(slots, spared) if spares(spared) && shape::is_hole(text) => {
+                Value::from_object(slots.slot(hole()))
+            }
+            Self::Shown | Self::Slots(..) => Value::from(text),
         }
-        SecretName::Token => inputs.urls.token.as_ref(),
-        SecretName::Report => inputs.urls.report.as_ref(),
-        SecretName::Version => inputs.version.as_ref(),
     }
 }
 
@@ -215,7 +214,7 @@ mod tests {
 
     fn skeleton(format: Format, text: &str) -> Skeleton {
         let mut slots = Slots::default();
-        let mark = slots.mark(SecretName::Token);
+        let mark = slots.slot(Hole::Token).to_string();
         let rendered = text.replace('@', &mark);
         Skeleton::read(format, rendered.as_bytes(), &slots).expect("marks")
     }
@@ -225,11 +224,8 @@ mod tests {
         fn check(format: Format, text: &str, secret: &str, expect: Option<&str>) {
             let skeleton = skeleton(format, text);
             assert!(!has_marks(&skeleton.text), "{text}");
-            let secrets: Vec<Secret> = skeleton
-                .secrets()
-                .map(|_| Secret::new(secret.to_owned()))
-                .collect();
-            let filled = skeleton.fill(&secrets);
+            assert_eq!(skeleton.wanted(), [Hole::Token]);
+            let filled = skeleton.fill(&[secret]);
             let filled = filled.map(|bytes| String::from_utf8(bytes.to_vec()).expect("UTF-8"));
             assert_eq!(filled.as_deref(), expect, "{format:?} {secret:?}");
         }
@@ -256,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_mark_without_its_end_is_no_skeleton() {
-        let slots = Slots(vec![SecretName::Token]);
+        let slots = Slots(vec![Hole::Token]);
         for bad in ["a \u{f0000}", "\u{f0000}x\u{f0001}", "\u{f0000}7\u{f0001}"] {
             assert!(Skeleton::read(Format::Ini, bad.as_bytes(), &slots).is_none());
         }

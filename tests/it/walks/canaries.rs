@@ -109,6 +109,66 @@ fn check(scene: &Scene, unit: &Unit, text: &str, place: &str) {
     }
 }
 
+/// Phones whose files have one shape, or nearly: each has its own texts in its file, at first and again,
+/// and none of another's.
+#[tokio::test]
+async fn units_that_share_a_skeleton_get_their_own_texts_and_no_other() {
+    let scene = Scene::by_lease().await;
+    let mut units = Vec::new();
+    for n in 1..=5 {
+        let mac = format!("805ec00000{n:02x}");
+        // The fourth has one text less, and so another shape.
+        let voicemail = format!("*97{n}{n}{n}");
+        let texts = [("voicemail_number", voicemail.as_str())];
+        let texts = if n == 4 { &[][..] } else { &texts[..] };
+        let (user, password) = (format!("user-{n}-ü"), format!("CANARY;{n} <&'"));
+        let admin = format!("CANARY\"{n}");
+        let listed = Listed {
+            mac: Some(&mac),
+            account: Some((&user, &password)),
+            secrets: &[("admin_password", &admin)],
+            texts,
+            ..Listed::default()
+        };
+        let id = scene.list(&listed).await;
+        let ip = format!("127.0.4.{n}");
+        scene.lease(&ip, &mac).await;
+        let keys = &scene.hub().keys;
+        let mut own = vec![user, password, admin];
+        own.push(keys.unit_token(id, 1).expose().to_owned());
+        own.push(keys.report_secret(id, 1).expose().to_owned());
+        own.extend((n != 4).then_some(voicemail));
+        units.push((ip, mac, own));
+    }
+    let fetch = async |ip: &str, mac: &str| {
+        let url = format!("{}{mac}.cfg", scene.server.https());
+        let output = foreign("curl", &["-sk", "--interface", ip, &url]).await;
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let mut bare = Vec::new();
+    for _ in 0..2 {
+        for (ip, mac, own) in &units {
+            let mut file = fetch(ip, mac).await;
+            for (other, _, texts) in &units {
+                for text in texts {
+                    assert_eq!(file.contains(text), ip == other, "{ip} {text}: {file}");
+                }
+            }
+            for text in own {
+                file = file.replace(text, "~");
+            }
+            bare.push(file);
+        }
+    }
+    let [one, two, three, four, five, again @ ..] = bare.as_slice() else {
+        panic!("ten files");
+    };
+    assert_eq!([one, two, three], [five, five, five]);
+    assert!(!four.contains("voice_mail.number.1") && one.contains("voice_mail.number.1 = ~"));
+    assert_eq!(again, &bare[..5]);
+    scene.stop().await;
+}
+
 #[tokio::test]
 async fn no_answer_at_l0_and_none_on_a_plain_transport_holds_a_secret() {
     let scene = Scene::by_lease().await;
