@@ -66,17 +66,16 @@ impl Catalog {
     /// Every hint of a request, vendor by vendor.
     pub fn hints(&self, ask: &Ask<'_>) -> Vec<Hint> {
         let mut hints = Vec::new();
-        for vendor in self.vendors.values() {
-            let mut kinds: Vec<(HintKind, Option<&str>)> = Vec::new();
-            for rule in &vendor.rules {
-                let Some(hint) = of_rule(vendor, rule, ask) else {
+        let mut spoken: Vec<usize> = Vec::new();
+        let mut near = self.index.near(ask).peekable();
+        for (at, vendor) in self.vendors.values().enumerate() {
+            while let Some(place) = near.next_if(|place| place.vendor == at) {
+                if spoken.contains(&place.group) {
                     continue;
-                };
-                // The first rule of a file that matches counts, for each kind: artefacts are rules
-                // of their family's file, the others of the vendor's.
-                let file = rule.artefact.as_ref().and(rule.family.as_deref());
-                if !kinds.contains(&(hint.kind, file)) {
-                    kinds.push((hint.kind, file));
+                }
+                let rule = vendor.rules.get(place.rule);
+                if let Some(hint) = rule.and_then(|rule| of_rule(vendor, rule, ask)) {
+                    spoken.push(place.group);
                     hints.push(hint);
                 }
             }
@@ -91,6 +90,11 @@ impl Catalog {
         }
         hints
     }
+
+    /// Whether a rule looks at this header; its name is in lower case.
+    pub fn reads_header(&self, name: &str) -> bool {
+        self.index.reads(name)
+    }
 }
 
 fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
@@ -101,17 +105,16 @@ fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
         Some(pattern) => pattern.find(ask.path?)?,
         None => Found::default(),
     };
-    let (kind, mut found) = match &rule.condition {
-        Condition::Agent(pattern) => (HintKind::Agent, pattern.find(ask.agent?)?),
+    let mut found = match &rule.condition {
+        Condition::Agent(pattern) => pattern.find(ask.agent?)?,
         Condition::Path(pattern) => {
             let path = ask.path?;
             // An artefact's name counts under any folder.
-            let found = pattern.find(path).or_else(|| {
+            pattern.find(path).or_else(|| {
                 rule.artefact.as_ref()?;
                 path.match_indices('/')
                     .find_map(|(at, _)| pattern.find(path.get(at + 1..)?))
-            })?;
-            (HintKind::Path, found)
+            })?
         }
         Condition::Headers(wanted) => {
             let mut joined = Found::default();
@@ -122,29 +125,21 @@ fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
                     None => return None,
                 }
             }
-            (HintKind::Headers, joined)
+            joined
         }
         Condition::Options(wanted) => {
             let options = ask.options?;
             let mut joined = Found::default();
-            let mut rank = u8::MAX;
             for (code, matcher) in wanted {
                 join(&mut joined, option(matcher, options.get(code)?)?)?;
-                rank = rank.min(match code {
-                    60 => 0,
-                    77 => 1,
-                    124 => 2,
-                    125 => 3,
-                    _ => 4,
-                });
             }
-            (HintKind::Options(rank), joined)
+            joined
         }
-        Condition::Pnp(wanted) => (HintKind::Pnp, pnp(wanted, ask.pnp?)?),
+        Condition::Pnp(wanted) => pnp(wanted, ask.pnp?)?,
     };
     join(&mut found, beside)?;
     Some(Hint {
-        kind,
+        kind: rule.condition.kind(),
         vendor: vendor.id.clone(),
         generic: vendor.generic,
         common: rule.common,
@@ -312,3 +307,7 @@ fn of_certificate(
     hint.serial = joined.serial;
     Some(hint)
 }
+
+#[cfg(test)]
+#[path = "hint_tests.rs"]
+mod tests;

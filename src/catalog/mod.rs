@@ -5,6 +5,7 @@
 
 mod filter;
 pub mod hint;
+mod index;
 pub mod inputs;
 pub mod load;
 pub mod manifest;
@@ -45,6 +46,8 @@ pub struct Catalog {
     pub profiles: BTreeMap<String, Arc<SiteProfile>>,
     /// What it was read from, for drafts.
     files: Arc<Files>,
+    /// Rules of all vendors.
+    index: index::Index,
     /// Vendor id by OUI.
     ouis: BTreeMap<[u8; 3], String>,
     /// By vendor and folded spelling: the family that lists the model, and the listed spelling.
@@ -97,6 +100,7 @@ impl Catalog {
             .iter()
             .any(|problem| problem.severity == Severity::Error);
         let catalog = Self {
+            index: index::Index::of(&vendors),
             vendors,
             vocabulary: Arc::new(vocabulary),
             profiles,

@@ -10,6 +10,7 @@ use std::str::Chars;
 
 use regex::{Regex, RegexBuilder};
 
+use self::ends::{Ends, Said, table_of};
 use super::manifest::{Table, fold};
 use crate::model::identity::Mac;
 
@@ -40,39 +41,6 @@ pub struct Pattern {
     groups: Vec<Hole>,
     models: BTreeMap<String, String>,
     tables: BTreeMap<String, BTreeMap<String, Vec<String>>>,
-}
-
-/// What every text that a pattern matches begins and ends with. Most texts of strangers and of other
-/// vendors' units are refused by these, which cost nothing beside the expression. Letters of ASCII
-/// alone have no case here.
-#[derive(Clone, Debug, Default)]
-struct Ends {
-    head: String,
-    tail: String,
-}
-
-impl Ends {
-    fn of(parts: &[Part]) -> Self {
-        let literal = |part: Option<&Part>| match part {
-            Some(Part::Literal(text)) => text.clone(),
-            Some(Part::Hole(_) | Part::Optional(_)) | None => String::new(),
-        };
-        Self {
-            head: literal(parts.first()),
-            // One literal alone is the head.
-            tail: literal(parts.get(1..).and_then(<[Part]>::last)),
-        }
-    }
-
-    fn fit(&self, text: &str, nocase: bool) -> bool {
-        let (head, tail, text) = (self.head.as_bytes(), self.tail.as_bytes(), text.as_bytes());
-        let same = |said: Option<&[u8]>, own: &[u8]| {
-            said.is_some_and(|said| said == own || nocase && said.eq_ignore_ascii_case(own))
-        };
-        text.len() >= head.len() + tail.len()
-            && same(text.get(..head.len()), head)
-            && same(text.get(text.len() - tail.len()..), tail)
-    }
 }
 
 /// A piece of a pattern.
@@ -168,7 +136,7 @@ impl Pattern {
         Ok(Self {
             source: text.to_owned(),
             nocase,
-            ends: Ends::of(&parts),
+            ends: Ends::of(&parts, ground, nocase),
             parts,
             regex,
             groups: builder.groups,
@@ -186,50 +154,83 @@ impl Pattern {
         &self.source
     }
 
+    /// The octets that a text which it matches may begin with; none where that may be any.
+    pub(super) fn first(&self) -> Vec<u8> {
+        self.cases(self.ends.first())
+    }
+
+    /// Those that it may end with.
+    pub(super) fn last(&self) -> Vec<u8> {
+        self.cases(self.ends.last())
+    }
+
+    fn cases(&self, octet: Option<u8>) -> Vec<u8> {
+        let mut octets = Vec::from_iter(octet);
+        if self.nocase {
+            octets.extend(octet.map(|octet| octet.to_ascii_lowercase()));
+            octets.extend(octet.map(|octet| octet.to_ascii_uppercase()));
+        }
+        octets.sort_unstable();
+        octets.dedup();
+        octets
+    }
+
     /// Matches the whole of `text`. A hole that stands twice must hold the same both times; an
     /// all-zero, broadcast or multicast address is no MAC.
     pub fn find(&self, text: &str) -> Option<Found> {
-        if !self.ends.fit(text, self.nocase) {
-            return None;
-        }
-        let captures = self.regex.captures(text)?;
+        let (groups, models, tables) = (&self.groups, &self.models, &self.tables);
         let mut found = Found::default();
-        for (at, hole) in self.groups.iter().enumerate() {
-            let Some(held) = captures.get(at + 1) else {
-                continue;
-            };
-            let held = held.as_str();
-            match hole.name.as_str() {
-                "mac" => {
-                    let mac = Mac::parse(held).ok()?;
-                    if found.mac.replace(mac).is_some_and(|other| other != mac) {
-                        return None;
-                    }
+        match self.ends.say(text, self.nocase, groups, models, tables) {
+            Said::No => return None,
+            Said::Held(held) => {
+                if let Some(hole) = groups.first() {
+                    self.take(hole, held, &mut found)?;
                 }
-                "model" => {
-                    let listed = self.models.get(&fold(held)).cloned();
-                    same(&mut found.model, &listed.unwrap_or_else(|| held.to_owned()))?;
-                }
-                "serial" => same(&mut found.serial, held)?,
-                "firmware" if hole.form == "under" => {
-                    same(&mut found.firmware, &held.replace('_', "."))?
-                }
-                "firmware" => same(&mut found.firmware, held)?,
-                "hardware" => same(&mut found.hardware, held)?,
-                "part" => same(&mut found.part, held)?,
-                "user" => same(&mut found.user, held)?,
-                table => {
-                    let name = table.strip_prefix("model@").unwrap_or(table);
-                    let models = self.tables.get(name).and_then(|table| table.get(held));
-                    match models.map(Vec::as_slice) {
-                        Some([one]) => same(&mut found.model, one)?,
-                        Some(several) => found.models = several.to_vec(),
-                        None => {}
+            }
+            Said::Open => {
+                let captures = self.regex.captures(text)?;
+                for (at, hole) in groups.iter().enumerate() {
+                    if let Some(held) = captures.get(at + 1) {
+                        self.take(hole, held.as_str(), &mut found)?;
                     }
                 }
             }
         }
         Some(found)
+    }
+
+    /// What stands in one hole.
+    fn take(&self, hole: &Hole, held: &str, found: &mut Found) -> Option<()> {
+        match hole.name.as_str() {
+            "mac" => {
+                let mac = Mac::parse(held).ok()?;
+                if found.mac.replace(mac).is_some_and(|other| other != mac) {
+                    return None;
+                }
+            }
+            "model" => {
+                let listed = self.models.get(&fold(held)).cloned();
+                same(&mut found.model, &listed.unwrap_or_else(|| held.to_owned()))?;
+            }
+            "serial" => same(&mut found.serial, held)?,
+            "firmware" if hole.form == "under" => {
+                same(&mut found.firmware, &held.replace('_', "."))?
+            }
+            "firmware" => same(&mut found.firmware, held)?,
+            "hardware" => same(&mut found.hardware, held)?,
+            "part" => same(&mut found.part, held)?,
+            "user" => same(&mut found.user, held)?,
+            table => {
+                let models = self.tables.get(table_of(table));
+                let models = models.and_then(|table| table.get(held));
+                match models.map(Vec::as_slice) {
+                    Some([one]) => same(&mut found.model, one)?,
+                    Some(several) => found.models = several.to_vec(),
+                    None => {}
+                }
+            }
+        }
+        Some(())
     }
 
     /// What a text that it matches begins with, as far as that is one text: up to the first hole
@@ -492,7 +493,7 @@ impl Builder<'_> {
     }
 
     fn table_class(&self, name: &str) -> Result<String, PatternError> {
-        let name = name.strip_prefix("model@").unwrap_or(name);
+        let name = table_of(name);
         let table = self.names.tables.and_then(|tables| tables.get(name));
         let Some(table) = table else {
             return Err(PatternError::Table(name.to_owned()));
@@ -526,6 +527,8 @@ fn counted(class: &str) -> Result<String, PatternError> {
     }
 }
 
+#[path = "pattern_ends.rs"]
+mod ends;
 #[cfg(test)]
 #[path = "pattern_tests.rs"]
 mod tests;

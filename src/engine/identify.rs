@@ -74,9 +74,9 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
         report: facts.target.report.as_ref().map(digest_of),
         ..Claims::default()
     };
-    let headers: Vec<(String, String)> = facts
-        .headers
-        .iter()
+    let read = facts.headers.iter();
+    let headers: Vec<(String, String)> = read
+        .filter(|(name, _)| catalog.reads_header(name))
         .map(|(name, value)| (name.clone(), value.text()))
         .collect();
     let agent = match (&facts.pnp, facts.header("user-agent")) {
