@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
@@ -22,7 +23,10 @@ use crate::model::identity::{DeviceId, Digest};
 use crate::model::secret::{Sealed, Secret};
 
 /// Octets of a nonce of XChaCha20-Poly1305.
-const NONCE: usize = 24;
+const XNONCE: usize = 24;
+/// Set in the number of a data key: the value is sealed by AES-256-GCM-SIV, which the processor does.
+/// Without it, it was sealed by XChaCha20-Poly1305, as every value was at first.
+const SIV: u32 = 1 << 31;
 /// Octets of a key.
 const KEY: usize = 32;
 /// Octets of a token: 160 bits, 32 characters.
@@ -63,9 +67,27 @@ pub enum KeyError {
     Forged,
 }
 
+/// A key that seals values.
+struct DataKey {
+    key: Zeroizing<[u8; KEY]>,
+    /// Of a key that is derived from it, ready for use.
+    siv: LessSafeKey,
+}
+
+impl DataKey {
+    fn of(key: Zeroizing<[u8; KEY]>) -> Option<Self> {
+        let derived = Zeroizing::new(hmac(&key[..], &[b"dialtone aes-256-gcm-siv 1\0"]));
+        let siv = UnboundKey::new(&AES_256_GCM_SIV, &derived[..]).ok()?;
+        Some(Self {
+            key,
+            siv: LessSafeKey::new(siv),
+        })
+    }
+}
+
 /// The open keys. Wiped when dropped, never printed.
 pub struct Keys {
-    data: BTreeMap<u32, Zeroizing<[u8; KEY]>>,
+    data: BTreeMap<u32, DataKey>,
     site: Zeroizing<[u8; KEY]>,
 }
 
@@ -99,9 +121,12 @@ impl Keys {
             let number = name
                 .to_str()
                 .and_then(|name| name.strip_prefix("data-")?.strip_suffix(".key"))
-                .and_then(|number| number.parse().ok());
+                .and_then(|number| number.parse().ok())
+                .filter(|number| number & SIV == 0);
             if let Some(number) = number {
-                found.insert(number, read(&entry.path())?);
+                let file = entry.path();
+                let key = DataKey::of(read(&file)?).ok_or(KeyError::Damaged { file })?;
+                found.insert(number, key);
             }
         }
         if found.is_empty() {
@@ -131,48 +156,45 @@ impl Keys {
     /// Seals a secret for one row, named by `aad` (`Owner::aad`). The nonce is derived from key, row
     /// and secret, so the same secret in the same row is the same bytes, and nothing else is.
     pub fn seal(&self, secret: &Secret, aad: &str) -> Result<Sealed, KeyError> {
-        let (key_id, key) = self.data.last_key_value().ok_or(KeyError::UnknownKey(0))?;
+        let (key_id, data) = self.data.last_key_value().ok_or(KeyError::UnknownKey(0))?;
         let text = secret.expose().as_bytes();
-        let mac = hmac(
-            &key[..],
-            &[b"dialtone nonce 1\0", aad.as_bytes(), b"\0", text],
-        );
-        let nonce = mac.get(..NONCE).ok_or(KeyError::Forged)?;
-        let cipher = XChaCha20Poly1305::new((&**key).into());
-        let payload = Payload {
-            msg: text,
-            aad: aad.as_bytes(),
+        let parts: [&[u8]; 4] = [b"dialtone nonce 2\0", aad.as_bytes(), b"\0", text];
+        let mac = hmac(&data.key[..], &parts);
+        let nonce = mac.first_chunk::<NONCE_LEN>().ok_or(KeyError::Forged)?;
+        // The nonce goes before it and the tag behind: there is room, so that no copy of the text stays.
+        let room = NONCE_LEN + text.len() + AES_256_GCM_SIV.tag_len();
+        let mut bytes = Vec::with_capacity(room);
+        bytes.extend_from_slice(nonce);
+        bytes.extend_from_slice(text);
+        let (_, body) = bytes.split_at_mut(NONCE_LEN);
+        let (nonce, row) = (Nonce::assume_unique_for_key(*nonce), Aad::from(aad));
+        let tag = data.siv.seal_in_place_separate_tag(nonce, row, body);
+        let Ok(tag) = tag else {
+            bytes.zeroize();
+            return Err(KeyError::Forged);
         };
-        let nonce = XNonce::try_from(nonce).map_err(|_| KeyError::Forged)?;
-        let sealed = cipher
-            .encrypt(&nonce, payload)
-            .map_err(|_| KeyError::Forged)?;
-        let mut bytes = nonce.to_vec();
-        bytes.extend_from_slice(&sealed);
+        bytes.extend_from_slice(tag.as_ref());
         Ok(Sealed {
-            key_id: *key_id,
+            key_id: *key_id | SIV,
             bytes,
         })
     }
 
     /// Opens what [`Keys::seal`] sealed for the same row.
     pub fn open(&self, sealed: &Sealed, aad: &str) -> Result<Secret, KeyError> {
-        let key = self
-            .data
-            .get(&sealed.key_id)
-            .ok_or(KeyError::UnknownKey(sealed.key_id))?;
-        let (nonce, msg) = sealed
-            .bytes
-            .split_at_checked(NONCE)
-            .ok_or(KeyError::Forged)?;
-        let payload = Payload {
-            msg,
-            aad: aad.as_bytes(),
+        let number = sealed.key_id & !SIV;
+        let data = self.data.get(&number).ok_or(KeyError::UnknownKey(number))?;
+        let text = if sealed.key_id & SIV == 0 {
+            open_first(&data.key, &sealed.bytes, aad)?
+        } else {
+            let (nonce, body) = sealed.bytes.split_first_chunk().ok_or(KeyError::Forged)?;
+            let (nonce, row) = (Nonce::assume_unique_for_key(*nonce), Aad::from(aad));
+            let mut text = body.to_vec();
+            let opened = data.siv.open_in_place(nonce, row, &mut text);
+            let length = opened.map_err(|_| KeyError::Forged)?.len();
+            text.truncate(length);
+            text
         };
-        let nonce = XNonce::try_from(nonce).map_err(|_| KeyError::Forged)?;
-        let text = XChaCha20Poly1305::new((&**key).into())
-            .decrypt(&nonce, payload)
-            .map_err(|_| KeyError::Forged)?;
         String::from_utf8(text).map(Secret::new).map_err(|error| {
             error.into_bytes().zeroize();
             KeyError::Forged
@@ -201,6 +223,19 @@ impl Keys {
         mac.zeroize();
         Secret::new(text)
     }
+}
+
+/// Opens a value of the first kind.
+fn open_first(key: &[u8; KEY], sealed: &[u8], aad: &str) -> Result<Vec<u8>, KeyError> {
+    let (nonce, msg) = sealed.split_at_checked(XNONCE).ok_or(KeyError::Forged)?;
+    let payload = Payload {
+        msg,
+        aad: aad.as_bytes(),
+    };
+    let nonce = XNonce::try_from(nonce).map_err(|_| KeyError::Forged)?;
+    XChaCha20Poly1305::new(key.into())
+        .decrypt(&nonce, payload)
+        .map_err(|_| KeyError::Forged)
 }
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -353,11 +388,39 @@ mod tests {
             cut.bytes.truncate(length);
             assert!(keys.open(&cut, "default/device/1/line.1.password").is_err());
         }
+        for key_id in [2, 2 | SIV] {
+            let other = Sealed {
+                key_id,
+                ..sealed.clone()
+            };
+            assert_eq!(keys.open(&other, "x").err(), Some(KeyError::UnknownKey(2)));
+        }
+        // Neither kind is taken for the other.
         let other = Sealed {
-            key_id: 2,
+            key_id: 1,
             ..sealed
         };
-        assert_eq!(keys.open(&other, "x").err(), Some(KeyError::UnknownKey(2)));
+        let opened = keys.open(&other, "default/device/1/line.1.password");
+        assert_eq!(opened.err(), Some(KeyError::Forged));
+    }
+
+    #[test]
+    fn a_value_of_the_first_kind_still_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::load(dir.path(), false, fill).unwrap();
+        let row = "default/device/1/line.1.password";
+        let mut key = [0; KEY];
+        assert!(fill(&mut key));
+        let payload = Payload {
+            msg: b"CANARY-1",
+            aad: row.as_bytes(),
+        };
+        let cipher = XChaCha20Poly1305::new((&key).into());
+        let mut bytes = vec![7; XNONCE];
+        bytes.extend(cipher.encrypt(&[7; XNONCE].into(), payload).unwrap());
+        let sealed = Sealed { key_id: 1, bytes };
+        assert_eq!(keys.open(&sealed, row).unwrap().expose(), "CANARY-1");
+        assert_eq!(keys.open(&sealed, "x").err(), Some(KeyError::Forged));
     }
 
     #[test]
