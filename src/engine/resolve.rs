@@ -113,15 +113,23 @@ pub fn needs(
     if lines || keys {
         class = class.max(Class::Credential);
     }
-    let rows = scopes.iter().filter(|((layer, name), _)| match layer {
-        Layer::Global | Layer::Tenant => true,
-        Layer::Site => config.site.as_ref() == Some(name),
-        Layer::Group => config.groups.contains(name),
-        Layer::User => config.user.as_ref() == Some(name),
-        Layer::Schema | Layer::Profile | Layer::Model | Layer::Device => false,
-    });
-    let changed = rows
-        .filter_map(|(_, scope)| scope.changed_at)
+    // Looked up, for there may be as many rows as there are places and people.
+    let all = |layer: Layer| {
+        let rows = scopes.range((layer, String::new())..);
+        rows.take_while(move |((of, _), _)| *of == layer)
+            .map(|(_, scope)| scope)
+    };
+    let one = |layer: Layer, name: &String| scopes.get(&(layer, name.clone()));
+    let groups = config.groups.iter();
+    let own = [
+        config.site.as_ref().and_then(|name| one(Layer::Site, name)),
+        config.user.as_ref().and_then(|name| one(Layer::User, name)),
+    ];
+    let changed = all(Layer::Global)
+        .chain(all(Layer::Tenant))
+        .chain(own.into_iter().flatten())
+        .chain(groups.filter_map(|name| one(Layer::Group, name)))
+        .filter_map(|scope| scope.changed_at)
         .chain([config.changed_at])
         .chain(published)
         .max();
