@@ -99,7 +99,7 @@ pub(super) struct Skeletons(Mutex<Rows>);
 
 #[derive(Default)]
 struct Rows {
-    units: HashMap<(DeviceId, Kind), Row<(Stamp, Arc<Kept>)>>,
+    units: HashMap<(DeviceId, Kind), Row<Stamped>>,
     shapes: HashMap<(Kind, Shape), Row<Shared>>,
     /// Keys by the turn in which they came; a shape has its turn anew with each unit that it serves.
     turns: BTreeMap<u64, Key>,
@@ -108,6 +108,9 @@ struct Rows {
     fit: BTreeSet<Kind>,
     unfit: BTreeSet<Kind>,
 }
+
+/// What is kept of a unit's file, and for what it holds.
+type Stamped = (Stamp, Arc<Kept>);
 
 #[derive(Clone)]
 enum Key {
@@ -305,7 +308,8 @@ mod tests {
 
     fn has(skeletons: &Skeletons, device: u128, artefact: &str, shape: u8) -> [bool; 2] {
         let unit = skeletons.get(DeviceId(device), &kind(artefact), &stamp());
-        let shared = skeletons.shared(&kind(artefact), &(Arc::new([shape]) as Shape));
+        let shape: Shape = Arc::new([shape]);
+        let shared = skeletons.shared(&kind(artefact), &shape);
         [unit.is_some(), shared.is_some()]
     }
 

@@ -160,6 +160,12 @@ impl Given {
         artefact: &str,
         which: Which,
     ) -> Result<String, RenderError> {
+        let made = self.with_inputs(|inputs| revision.render(artefact, which, inputs))?;
+        Ok(String::from_utf8(made.bytes.to_vec()).expect("UTF-8"))
+    }
+
+    /// With everything that a rendering may need.
+    pub(crate) fn with_inputs<T>(&self, of: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let line = AccountLine {
             n: 1,
             enabled: true,
@@ -197,8 +203,7 @@ impl Given {
             release: false,
             version: None,
         };
-        let made = revision.render(artefact, which, &inputs)?;
-        Ok(String::from_utf8(made.bytes.to_vec()).expect("UTF-8"))
+        of(&inputs)
     }
 }
 

@@ -118,9 +118,10 @@ impl Walk {
                 let paths = self.flow(&each.iter);
                 let (lists, others) = split(paths);
                 self.works_on(others);
-                match &each.target {
-                    ast::Expr::Var(target) => self.name(target.id, items(lists)),
-                    _ => self.works_on(lists),
+                if let ast::Expr::Var(target) = &each.target {
+                    self.name(target.id, items(&lists));
+                } else {
+                    self.works_on(lists);
                 }
                 if let Some(filter) = &each.filter_expr {
                     self.flow(filter);
@@ -226,15 +227,14 @@ impl Walk {
             return;
         }
         let paths = self.flow(value);
-        match target {
-            ast::Expr::Var(name) => self.name(name.id, paths),
-            ast::Expr::GetAttr(field) => match &field.expr {
-                ast::Expr::Var(space) => {
-                    self.name(&format!("{}.{}", space.id, field.name), paths);
-                }
-                _ => self.works_on(paths),
-            },
-            _ => self.works_on(paths),
+        if let ast::Expr::Var(name) = target {
+            self.name(name.id, paths);
+        } else if let ast::Expr::GetAttr(field) = target
+            && let ast::Expr::Var(space) = &field.expr
+        {
+            self.name(&format!("{}.{}", space.id, field.name), paths);
+        } else {
+            self.works_on(paths);
         }
     }
 
@@ -246,22 +246,18 @@ impl Walk {
             }
             return self.work(expr);
         }
-        match expr {
+        if let ast::Expr::Call(call) = expr {
             // A macro's text is written as it is. What it is given counts as used.
-            ast::Expr::Call(call) => {
-                self.work(&call.expr);
-                self.arguments(&call.args);
+            self.work(&call.expr);
+            self.arguments(&call.args);
+        } else if let ast::Expr::IfExpr(choice) = expr {
+            self.flow(&choice.test_expr);
+            self.write(&choice.true_expr);
+            if let Some(other) = &choice.false_expr {
+                self.write(other);
             }
-            ast::Expr::IfExpr(choice) => {
-                self.flow(&choice.test_expr);
-                self.write(&choice.true_expr);
-                if let Some(other) = &choice.false_expr {
-                    self.write(other);
-                }
-            }
-            _ => {
-                self.flow(expr);
-            }
+        } else {
+            self.flow(expr);
         }
     }
 
@@ -349,7 +345,7 @@ impl Walk {
                 self.work(&item.subscript_expr);
                 let (lists, others) = split(whole);
                 self.works_on(others);
-                items(lists)
+                items(&lists)
             }
             Expr::Slice(slice) => {
                 let bounds = [&slice.start, &slice.stop, &slice.step];
@@ -433,7 +429,19 @@ impl Walk {
                 paths
             }
             ast::BinOpKind::Add => self.lists_of(paths),
-            _ => {
+            ast::BinOpKind::Div
+            | ast::BinOpKind::Eq
+            | ast::BinOpKind::FloorDiv
+            | ast::BinOpKind::Gt
+            | ast::BinOpKind::Gte
+            | ast::BinOpKind::In
+            | ast::BinOpKind::Lt
+            | ast::BinOpKind::Lte
+            | ast::BinOpKind::Mul
+            | ast::BinOpKind::Ne
+            | ast::BinOpKind::Pow
+            | ast::BinOpKind::Rem
+            | ast::BinOpKind::Sub => {
                 self.works_on(paths);
                 Paths::new()
             }
@@ -454,7 +462,7 @@ impl Walk {
             }
             ("default" | "d", []) => paths,
             ("list", []) => self.lists_of(paths),
-            ("first" | "last", []) => items(self.lists_of(paths)),
+            ("first" | "last", []) => items(&self.lists_of(paths)),
             ("length" | "count", []) => {
                 self.lists_of(paths);
                 Paths::new()
@@ -480,13 +488,12 @@ impl Walk {
 
     /// One field of all rows is worked on.
     fn field(&mut self, lists: &Paths, name: &ast::Expr<'_>) {
-        let constant = match name {
-            ast::Expr::Const(name) => name.value.as_str(),
-            _ => None,
-        };
-        let used = match constant {
-            Some(name) => self.part(items(lists.clone()), name),
-            None => lists.clone(),
+        let used = if let ast::Expr::Const(name) = name
+            && let Some(name) = name.value.as_str()
+        {
+            self.part(items(lists), name)
+        } else {
+            lists.clone()
         };
         self.works_on(used);
     }
@@ -512,7 +519,7 @@ fn split(paths: Paths) -> (Paths, Paths) {
 }
 
 /// The rows of these lists.
-fn items(lists: Paths) -> Paths {
+fn items(lists: &Paths) -> Paths {
     lists.iter().map(|list| format!("{list}[]")).collect()
 }
 

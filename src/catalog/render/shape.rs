@@ -314,9 +314,10 @@ impl Spared {
             shape.bytes.extend(number.to_le_bytes());
         }
         for text in LineText::ALL {
-            match text {
-                LineText::Password => shape.secret(self.line(text), password.as_ref()),
-                text => shape.text(self.line(text), text.of(line)),
+            if text == LineText::Password {
+                shape.secret(self.line(text), password.as_ref());
+            } else {
+                shape.text(self.line(text), text.of(line));
             }
         }
     }

@@ -12,6 +12,7 @@ use dialtone::model::profile::Value;
 use dialtone::model::secret::Secret;
 
 use super::{Case, cases, vendors};
+use crate::render::{Given, folders, open};
 
 /// Characters that one format or another writes in a way of its own.
 const TEXTS: [&str; 8] = [
@@ -85,12 +86,12 @@ impl Case {
             // Of another unit, where the text is none of their kind.
             Place::Mac => {
                 let mac = self.mac.as_mut()?;
-                let other = Mac::parse(text).or(Mac::parse("0e:aa:bb:cc:dd:ee"));
+                let other = Mac::parse(text).or_else(|_| Mac::parse("0e:aa:bb:cc:dd:ee"));
                 return Some(std::mem::replace(mac, other.unwrap()).bare());
             }
             Place::Serial => {
                 let serial = self.serial.as_mut()?;
-                let other = Serial::parse(text).or(Serial::parse("S3R1AL"));
+                let other = Serial::parse(text).or_else(|| Serial::parse("S3R1AL"));
                 let old = std::mem::replace(serial, other.unwrap());
                 return Some(old.as_str().to_owned());
             }
@@ -193,7 +194,6 @@ fn a_kept_file_is_the_file_of_every_unit_of_its_shape() {
     for vendor in vendors() {
         for name in cases(&vendor) {
             let (files, texts) = check(&vendor, &name);
-            println!("{vendor} {name}: {files} files, {texts} texts of lines and keys");
             kept += files;
             shared += texts;
         }
@@ -201,5 +201,40 @@ fn a_kept_file_is_the_file_of_every_unit_of_its_shape() {
     assert!(
         kept > 20 && shared > 400 || std::env::var_os("DIALTONE_VENDOR").is_some(),
         "{kept} {shared}"
+    );
+}
+
+#[test]
+fn a_text_that_a_template_works_on_makes_a_shape_of_its_own() {
+    /// Whether units of two colours, or of two users, share a skeleton.
+    fn check(template: &str, expect: [bool; 2]) {
+        let guarded = "{% if grant.credential and colour is defined %}\nTEMPLATE{% endif %}\n";
+        let revision = open(&folders("ini", &guarded.replace("TEMPLATE", template)));
+        let shape = |colour: &str, user: &str| {
+            let mut given = Given::at(Grant::ALL).with("colour", colour);
+            user.clone_into(&mut given.user);
+            given.with_inputs(|inputs| revision.shape("config", Which::Normal, inputs))
+        };
+        let one = shape("red", "214");
+        assert!(one.is_some(), "{template}");
+        let shared = [shape("blue", "214") == one, shape("red", "215") == one];
+        assert_eq!(shared, expect, "{template}");
+    }
+    let lines = |text: &str| format!("{{% for line in lines %}}{text}{{% endfor %}}");
+    check("a = {{ colour }}\n", [true, true]);
+    check(
+        "{% if colour == \"red\" %}\na = 1\n{% endif %}\n",
+        [false, true],
+    );
+    check("a = {{ colour | upper }}\n", [false, true]);
+    check("a = {{ colour | length }}\n", [false, true]);
+    check(&lines("a = {{ line.user ~ colour }}\n"), [true, true]);
+    check(
+        &lines("a = {{ line.user | replace(\"2\", \"\") }}\n"),
+        [true, false],
+    );
+    check(
+        &lines("{% if line.user > colour %}\na = 1\n{% endif %}\n"),
+        [false, false],
     );
 }
