@@ -23,10 +23,11 @@ use zeroize::Zeroizing;
 use super::Store;
 use super::engine::Row;
 use super::error::StoreError;
-use super::home;
 use super::snapshot::Snapshot;
 use super::writer::{Core, Message};
 
+/// The format of rows in a backup, whatever the folder's is.
+const FORMAT: u32 = 1;
 pub(crate) const MAGIC: &[u8; 16] = b"dialtone-backup\n";
 /// Version of this layout.
 pub(crate) const VERSION: u16 = 1;
@@ -128,7 +129,7 @@ fn write<W: Write>(
 ) -> Result<(W, Summary), BackupError> {
     let engine = core.home.kind().as_str();
     let mut out = Frames::new(out)?;
-    let mut header = home::FORMAT.to_be_bytes().to_vec();
+    let mut header = FORMAT.to_be_bytes().to_vec();
     header.extend_from_slice(&now.as_second().to_be_bytes());
     header.extend_from_slice(engine.as_bytes());
     out.frame(b'h', &[&header])?;
@@ -317,7 +318,7 @@ fn header(frame: &[u8], summary: &mut Summary) -> Result<(), BackupError> {
     let bad = || BackupError::damaged("its header");
     let (format, rest) = frame.split_first_chunk().ok_or_else(bad)?;
     let (made_at, engine) = rest.split_first_chunk().ok_or_else(bad)?;
-    known("format", u32::from_be_bytes(*format), home::FORMAT)?;
+    known("format", u32::from_be_bytes(*format), FORMAT)?;
     summary.made_at = i64::from_be_bytes(*made_at);
     summary.engine = String::from_utf8(engine.to_vec()).map_err(|_| bad())?;
     Ok(())

@@ -1,17 +1,23 @@
 //! The embedded engines behind one enum: sorted rows, groups of changes that happen as one, and a
 //! flush that means it. An engine knows no row's meaning.
 //!
+//! A group is written to the journal, where one flush of one file makes it durable, and is seen from
+//! then on; the engine's own files take many groups at once, later (`fold`).
+//!
 //! Each value ends in a CRC-32 of key and value, so that a flipped bit, or a value under another
 //! row's key, is found when it is read and not rendered.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use super::codec::{self, Stored};
 use super::codec_device::ConfigRow;
 use super::engine_sled::SledEngine;
 use super::error::StoreError;
+use super::fold::{Inner, Rows, guarded};
+use super::journal::{self, Journal};
+use super::overlay::Overlay;
 use crate::model::device::Config;
 
 /// Key and value.
@@ -85,25 +91,49 @@ impl Kind {
     }
 }
 
-/// An open engine.
-pub(crate) struct Engine {
-    inner: Inner,
-    /// The file that is named when a row is damaged.
-    file: PathBuf,
+/// Octets of changes that are folded at once, where nobody says otherwise.
+pub(crate) const FULL: usize = 16 << 20;
+/// How many times that much may wait while an older lot is being folded.
+const BEHIND: usize = 3;
+
+/// What of a store's files there is to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// Nothing yet.
+    None,
+    /// Those of format 1, which had no journal.
+    Rows,
+    /// All of them.
+    All,
 }
 
-enum Inner {
-    Sled(SledEngine),
+/// An open engine: its rows, the changes that wait in the journal over them.
+pub(crate) struct Engine {
+    rows: Arc<Rows>,
+    log: Mutex<Log>,
+    /// Octets of changes that are folded at once.
+    full: usize,
+}
+
+/// What is written to.
+struct Log {
+    dir: PathBuf,
+    journal: Journal,
+    /// The changes of older files are on their way into the rows.
+    fold: Option<JoinHandle<()>>,
 }
 
 impl Engine {
-    /// Opens the engine's files in `dir`, or makes them there where `fresh`.
+    /// Opens the engine's files in `dir`, or makes them there. What a journal holds is folded from
+    /// then on.
     pub(crate) fn open(
         kind: Kind,
         dir: &Path,
+        files: Files,
         cache_bytes: u64,
-        fresh: bool,
+        full: usize,
     ) -> Result<Self, StoreError> {
+        let fresh = files == Files::None;
         let file = match kind {
             Kind::Sled => SledEngine::file(dir),
         };
@@ -118,7 +148,28 @@ impl Engine {
                 Kind::Sled => Inner::Sled(SledEngine::open(dir, cache_bytes, fresh)?),
             })
         })?;
-        Ok(Self { inner, file })
+        let dir = dir.join("journal");
+        let found = if files == Files::All {
+            journal::read(&dir)?
+        } else {
+            journal::make(&dir)?;
+            journal::Found::default()
+        };
+        let journal = Journal::begin(&dir, found.last + 1, found.end)?;
+        let mut overlay = Overlay::default();
+        overlay.take(found.changes);
+        let old = overlay.age();
+        let rows = Arc::new(Rows::new(inner, file, overlay));
+        let fold = Rows::fold(&rows, old, found.files)?;
+        Ok(Self {
+            rows,
+            log: Mutex::new(Log {
+                dir,
+                journal,
+                fold: Some(fold),
+            }),
+            full,
+        })
     }
 
     /// The last rows of `from..to`, newest key first.
@@ -128,10 +179,8 @@ impl Engine {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.sealed(from, to, limit, true)?
-            .into_iter()
-            .map(|row| self.unseal_row(row))
-            .collect()
+        let rows = self.rows.range(from, to, limit, true)?;
+        rows.into_iter().map(|row| self.unseal_row(row)).collect()
     }
 
     /// Rows as [`View::range`] gives them, each damaged one as its own error.
@@ -141,8 +190,8 @@ impl Engine {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Read)>, StoreError> {
-        Ok(self
-            .sealed(from, to, limit, false)?
+        let rows = self.rows.range(from, to, limit, false)?;
+        Ok(rows
             .into_iter()
             .map(|(key, sealed)| {
                 let value = self.unseal(&key, sealed);
@@ -153,38 +202,62 @@ impl Engine {
 
     /// All changes or none. When `durable`, comes back after the flush.
     pub(crate) fn apply(&self, changes: Vec<Change>, durable: bool) -> Result<(), StoreError> {
-        let changes = changes
+        let changes: Vec<Change> = changes
             .into_iter()
             .map(|(key, value)| {
                 let sealed = value.map(|value| seal(&key, value));
                 (key, sealed)
             })
             .collect();
-        guarded(&self.file, || match &self.inner {
-            Inner::Sled(engine) => {
-                engine.apply(changes)?;
-                if durable { engine.flush() } else { Ok(()) }
-            }
-        })
+        let mut log = self.log();
+        self.rows.health()?;
+        log.journal.append(&changes)?;
+        let size = self.rows.take(changes);
+        if durable {
+            log.journal.sync()?;
+        }
+        match &log.fold {
+            // Far behind: whoever writes waits for it.
+            Some(fold) if !fold.is_finished() && size < self.full.saturating_mul(BEHIND) => Ok(()),
+            _ if size < self.full => Ok(()),
+            _ => self.turn(&mut log),
+        }
     }
 
     /// Makes all that was applied durable.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
-        guarded(&self.file, || match &self.inner {
-            Inner::Sled(engine) => engine.flush(),
-        })
+        self.log().journal.sync()?;
+        self.rows.health()
     }
 
-    fn sealed(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        back: bool,
-    ) -> Result<Vec<Row>, StoreError> {
-        guarded(&self.file, || match &self.inner {
-            Inner::Sled(engine) => engine.range(from, to, limit, back),
-        })
+    /// Folds all changes into the rows, so that the next start finds an empty journal.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        let mut log = self.log();
+        log.journal.sync()?;
+        if !log.journal.is_empty() {
+            self.turn(&mut log)?;
+        }
+        log.joined();
+        self.rows.health()
+    }
+
+    /// Begins a new file, and folds the one before it, unless the disk has no room for that.
+    fn turn(&self, log: &mut Log) -> Result<(), StoreError> {
+        if !self.rows.has_room(&log.dir) {
+            return Ok(());
+        }
+        log.joined();
+        self.rows.health()?;
+        log.journal.sync()?;
+        let next = Journal::begin(&log.dir, log.journal.number() + 1, log.journal.end())?;
+        let before = std::mem::replace(&mut log.journal, next);
+        let old = self.rows.age();
+        log.fold = Some(Rows::fold(&self.rows, old, vec![before.path().to_owned()])?);
+        Ok(())
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unseal_row(&self, (key, sealed): Row) -> Result<Row, StoreError> {
@@ -198,7 +271,7 @@ impl Engine {
             .is_some_and(|(value, sum)| checksum(key, value).to_le_bytes() == *sum);
         if !good {
             return Err(StoreError::Corrupt {
-                file: self.file.clone(),
+                file: self.rows.file.clone(),
                 what: format!("a row of {} fails its checksum", name_of(key)),
             });
         }
@@ -207,44 +280,45 @@ impl Engine {
     }
 }
 
-impl View for Engine {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let sealed = guarded(&self.file, || match &self.inner {
-            Inner::Sled(engine) => engine.get(key),
-        })?;
-        sealed.map(|sealed| self.unseal(key, sealed)).transpose()
-    }
-
-    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
-        guarded(&self.file, || match &self.inner {
-            Inner::Sled(engine) => engine.has(key),
-        })
-    }
-
-    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.sealed(from, to, limit, false)?
-            .into_iter()
-            .map(|row| self.unseal_row(row))
-            .collect()
-    }
-
-    fn malformed(&self, key: &[u8], what: &str) -> StoreError {
-        StoreError::Corrupt {
-            file: self.file.clone(),
-            what: format!("a row of {} does not decode: {what}", name_of(key)),
+impl Log {
+    /// Waits until nothing is being folded.
+    fn joined(&mut self) {
+        if let Some(fold) = self.fold.take() {
+            // What went wrong there is in the rows' health.
+            drop(fold.join());
         }
     }
 }
 
-/// A damaged file makes an engine panic now and then: that is an error of this call, not of the
-/// process.
-fn guarded<T>(file: &Path, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
-        Err(StoreError::Corrupt {
-            file: file.to_owned(),
-            what: "its engine gave up on it".to_owned(),
-        })
-    })
+impl Drop for Engine {
+    /// The files are free when nobody folds any more.
+    fn drop(&mut self) {
+        let log = self.log.get_mut();
+        log.unwrap_or_else(PoisonError::into_inner).joined();
+    }
+}
+
+impl View for Engine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let sealed = self.rows.get(key)?;
+        sealed.map(|sealed| self.unseal(key, sealed)).transpose()
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.rows.has(key)
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        let rows = self.rows.range(from, to, limit, false)?;
+        rows.into_iter().map(|row| self.unseal_row(row)).collect()
+    }
+
+    fn malformed(&self, key: &[u8], what: &str) -> StoreError {
+        StoreError::Corrupt {
+            file: self.rows.file.clone(),
+            what: format!("a row of {} does not decode: {what}", name_of(key)),
+        }
+    }
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> u32 {

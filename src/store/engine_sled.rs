@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::engine::{Change, Row};
+use super::engine::Row;
 use super::error::StoreError;
 
 /// An open sled.
@@ -66,44 +66,37 @@ impl SledEngine {
             .map_err(|error| failed(&self.dir, &error))
     }
 
+    /// Rows of `from..to`, from either end.
     pub(crate) fn range(
         &self,
         from: &[u8],
         to: &[u8],
-        limit: usize,
-        back: bool,
-    ) -> Result<Vec<Row>, StoreError> {
-        fn read(
-            rows: impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>,
-            limit: usize,
-        ) -> sled::Result<Vec<Row>> {
-            rows.take(limit)
-                .map(|row| row.map(|(key, value)| (key.to_vec(), value.to_vec())))
-                .collect()
-        }
-        if from >= to {
-            return Ok(Vec::new());
-        }
-        let rows = self.db.range(from..to);
-        if back {
-            read(rows.rev(), limit)
-        } else {
-            read(rows, limit)
-        }
-        .map_err(|error| failed(&self.dir, &error))
+    ) -> impl DoubleEndedIterator<Item = Result<Row, StoreError>> {
+        self.db.range(from..to).map(|row| match row {
+            Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
+            Err(error) => Err(failed(&self.dir, &error)),
+        })
     }
 
-    pub(crate) fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// Whether there were changes, which are made.
+    pub(crate) fn apply<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    ) -> Result<bool, StoreError> {
         let mut batch = sled::Batch::default();
+        let mut any = false;
         for (key, value) in changes {
+            any = true;
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
             }
         }
-        self.db
-            .apply_batch(batch)
-            .map_err(|error| failed(&self.dir, &error))
+        if any {
+            let applied = self.db.apply_batch(batch);
+            applied.map_err(|error| failed(&self.dir, &error))?;
+        }
+        Ok(any)
     }
 
     pub(crate) fn flush(&self) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DATA/store/LOCK     held while the store is open
-//! DATA/store/FORMAT   "dialtone-store 1 sled": format and engine; "... creating" until the first flush
-//! DATA/store/sled/    the engine's files
+//! DATA/store/FORMAT   "dialtone-store 2 sled": format and engine; "... creating" until the first flush
+//! DATA/store/sled/    the engine's files, and the journal's among them
 //! ```
 //! A folder with files and without `FORMAT` is damage, never an empty store.
 
@@ -11,12 +11,17 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::engine::Kind;
+use super::engine::{Files, Kind};
 use super::error::StoreError;
 
-/// The format that this version writes, and the highest that it reads.
-pub(crate) const FORMAT: u32 = 1;
+/// The format that this version writes, and the highest that it reads. 1 had no journal.
+pub(crate) const FORMAT: u32 = 2;
+
+/// A lock may outlive its holder for a moment: in a child that it was about to start.
+const LOCK_TRIES: usize = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Lies in the data folder while a restore puts its files in place.
 pub(crate) const RESTORING: &str = "RESTORING";
@@ -25,8 +30,8 @@ pub(crate) const RESTORING: &str = "RESTORING";
 pub(crate) struct Home {
     dir: PathBuf,
     kind: Kind,
-    /// Nothing was ever acknowledged in it.
-    fresh: bool,
+    /// Nothing was ever acknowledged in one that has none.
+    files: Files,
     /// Holds the lock while it lives.
     _lock: File,
 }
@@ -84,11 +89,11 @@ impl Home {
         let mut home = Self {
             dir,
             kind,
-            fresh: false,
+            files: Files::None,
             _lock: lock,
         };
-        home.fresh = home.read_format(create)?;
-        if home.fresh {
+        home.files = home.read_format(create)?;
+        if home.files == Files::None {
             home.begin()?;
         }
         Ok(home)
@@ -98,9 +103,9 @@ impl Home {
         self.kind
     }
 
-    /// Whether the engine is to make its files.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh
+    /// What the engine is to open.
+    pub(crate) fn files(&self) -> Files {
+        self.files
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -112,13 +117,13 @@ impl Home {
         self.dir.join(self.kind.as_str())
     }
 
-    /// The first flush is done: from now on the folder is a store.
+    /// The first flush is done: from now on the folder is a store of today's format.
     pub(crate) fn settle(&self) -> Result<(), StoreError> {
         self.write_format("")
     }
 
-    /// Whether nothing was ever acknowledged here.
-    fn read_format(&self, create: bool) -> Result<bool, StoreError> {
+    /// What there is, by the file that says so.
+    fn read_format(&self, create: bool) -> Result<Files, StoreError> {
         let file = self.dir.join("FORMAT");
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
@@ -132,7 +137,7 @@ impl Home {
                         file,
                         what: "it is gone".to_owned(),
                     }),
-                    (false, true) => Ok(true),
+                    (false, true) => Ok(Files::None),
                     (false, false) => Err(StoreError::NotFound {
                         what: format!("store in {}", self.dir.display()),
                     }),
@@ -167,8 +172,9 @@ impl Home {
             });
         }
         match words.next() {
-            None => Ok(false),
-            Some("creating") => Ok(true),
+            None if found == 1 => Ok(Files::Rows),
+            None => Ok(Files::All),
+            Some("creating") => Ok(Files::None),
             Some(_) => Err(damaged("it says more than it should")),
         }
     }
@@ -264,11 +270,14 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| StoreError::io("open", &path, &error))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked {
-            dir: dir.to_owned(),
-        }),
-        Err(error) => Err(StoreError::io("lock", &path, &error.into())),
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(LOCK_PAUSE),
+            Err(error) => return Err(StoreError::io("lock", &path, &error.into())),
+        }
     }
+    Err(StoreError::Locked {
+        dir: dir.to_owned(),
+    })
 }

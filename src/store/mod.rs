@@ -8,7 +8,8 @@
 //! - `writer`: the one thread that writes; group commit. `stage`: undecided over decided rows.
 //! - `query`, `settings`: reads. `snapshot`: all rows at one moment, under writes.
 //! - `codec`: stored shapes. `keyspace`: how rows are named. `home`: the folder.
-//! - `engine`: sled behind an enum that a second engine can join.
+//! - `engine`: sled behind an enum that a second engine can join. `journal`: where a group is durable
+//!   first. `overlay`, `fold`: its changes over the rows, and on their way into them.
 //! - `backup`, `restore`, `check`: the way out, the way back, and whether all is well.
 //! - `keys`: data key and site key; seals and opens secrets, derives tokens.
 //!
@@ -29,10 +30,13 @@ mod configs;
 mod engine;
 mod engine_sled;
 mod error;
+mod fold;
 mod home;
+mod journal;
 pub mod keys;
 mod keyspace;
 mod ledger;
+mod overlay;
 mod query;
 mod query_rest;
 mod restore;
@@ -60,7 +64,7 @@ pub use self::rows::{
 };
 
 use self::apply::Counters;
-use self::engine::{Engine, View as _};
+use self::engine::{Engine, Files, View as _};
 use self::home::Home;
 use self::keyspace::{Key, Table};
 use self::writer::{Core, Message, QUEUE, Writer};
@@ -77,6 +81,9 @@ pub struct Options {
     pub dir: PathBuf,
     /// Memory for rows that were read, in octets.
     pub cache_bytes: u64,
+    /// Changes, in octets, that the journal gathers before they are folded into the rows. So much, and
+    /// three times that in a storm, is in memory, and is read at a start that follows a kill.
+    pub journal_bytes: usize,
     /// Make a store where there is none.
     pub create: bool,
     /// Free space of the disk, in octets, below which writes are refused with `DiskFull`. Batches
@@ -91,6 +98,7 @@ impl Options {
             url: DEFAULT_URL.to_owned(),
             dir: dir.to_owned(),
             cache_bytes: 64 << 20,
+            journal_bytes: engine::FULL,
             create: true,
             spare_bytes: 64 << 20,
         }
@@ -121,21 +129,31 @@ impl Store {
     /// Opens the store; refuses one that is damaged, newer, locked or another user's.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
         let home = Home::enter(&options.dir, &options.url, options.create)?;
-        let fresh = home.is_fresh();
         let dir = home.engine_dir();
-        let engine = Engine::open(home.kind(), &dir, options.cache_bytes, fresh)?;
+        let files = home.files();
+        let engine = Engine::open(
+            home.kind(),
+            &dir,
+            files,
+            options.cache_bytes,
+            options.journal_bytes,
+        )?;
         // This row says that the engine read its files to the end of its first flush.
         let mark = Key::of(Table::Meta).text("_format").done();
-        if fresh {
+        if files == Files::None {
             let value = home::FORMAT.to_be_bytes().to_vec();
             engine.apply(vec![(mark, Some(value))], true)?;
+            engine.settle()?;
             home::sync_dir(home.dir())?;
-            home.settle()?;
         } else if engine.get(&mark)?.is_none() {
             return Err(StoreError::Corrupt {
                 file: dir,
                 what: "its first row is gone".to_owned(),
             });
+        }
+        // From the first write on the journal counts.
+        if files != Files::All {
+            home.settle()?;
         }
         let counters = counters(&engine)?;
         let core = Arc::new(Core::new(engine, home, options.spare_bytes));

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::backup::{self, BackupError, Part, Summary};
-use super::engine::Engine;
+use super::engine::{Engine, FULL};
 use super::home::{self, Home, RESTORING};
 use super::{Options, Store};
 
@@ -75,7 +75,13 @@ async fn build(file: &Path, new: &Path, url: &str) -> Result<Summary, BackupErro
     let (_, folder) = home::parse_url(url)?;
     let summary = {
         let home = Home::enter(new, url, true)?;
-        let engine = Engine::open(home.kind(), &home.engine_dir(), 64 << 20, true)?;
+        let engine = Engine::open(
+            home.kind(),
+            &home.engine_dir(),
+            home.files(),
+            64 << 20,
+            FULL,
+        )?;
         let summary = backup::read(open(file)?, |part| match part {
             Part::Rows(rows) => {
                 let mut rows = rows.into_iter().map(|(key, value)| (key, Some(value)));
@@ -104,7 +110,7 @@ async fn build(file: &Path, new: &Path, url: &str) -> Result<Summary, BackupErro
                 Ok(())
             }
         })?;
-        engine.flush()?;
+        engine.settle()?;
         home.settle()?;
         summary
     };

@@ -164,7 +164,7 @@ impl Writer {
             match next {
                 Ok(message) => {
                     if let Some(closed) = self.handle(message) {
-                        let result = self.flush();
+                        let result = self.flush().and_then(|()| self.core.engine.settle());
                         // Whoever asked may be gone.
                         drop(closed.send(result));
                         return;

@@ -186,6 +186,8 @@ fn options(dir: &Path, url: &str) -> Options {
     Options {
         url: url.to_owned(),
         spare_bytes: 0,
+        // Small, so that much is folded while it is written.
+        journal_bytes: 48 << 10,
         ..Options::new(dir)
     }
 }

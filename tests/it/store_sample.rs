@@ -29,6 +29,8 @@ pub(crate) fn options(dir: &Path, url: &str) -> Options {
         url: url.to_owned(),
         cache_bytes: 8 << 20,
         spare_bytes: 0,
+        // Small, so that much is folded while it is written.
+        journal_bytes: 48 << 10,
         ..Options::new(dir)
     }
 }
