@@ -1,5 +1,7 @@
 //! The decision: what a request gets, and what is recorded of it. Pure.
 
+mod ratchet;
+
 use super::boot;
 use super::facts::{Facts, Method};
 use super::grant::{Circumstances, ceiling, grant, opens_https};
@@ -14,8 +16,9 @@ use crate::catalog::manifest::{Always, Artefact, ArtefactScope, Asks, Family};
 use crate::model::access::{Class, Grant};
 use crate::model::activation::{CheckKind, Flag, Outcome, State, Step};
 use crate::model::device::{Device, Lifecycle, Status};
+use crate::model::enrolment::Serving;
 use crate::model::event::AlertKind;
-use crate::model::identity::{Assurance, Channel, DeviceId, Digest, LevelBy};
+use crate::model::identity::{Assurance, Channel, DeviceId, Digest};
 
 /// A listed unit's own side: its revision, and what its values ask for.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,27 @@ pub fn decide(
     world: &World<'_>,
 ) -> Verdict {
     match &selected.subject {
-        Subject::Several(ids) => several(claims, facts, ids),
+        Subject::Several(ids) => {
+            let refusal = several(claims, facts, ids);
+            // A request that contradicts itself, or a token's unit, is refused whoever is listed. Where the
+            // inventory alone contradicts it, the answer is a stranger's.
+            if claims.conflict.is_some() || facts.target.token.is_some() {
+                return refusal;
+            }
+            let (decision, _) = stranger::answer(
+                selected,
+                claims.model.as_deref(),
+                facts.source,
+                known,
+                ToLose::Perhaps,
+                world,
+            );
+            Verdict {
+                own_file_refused: refused_own(&decision, selected.artefact),
+                decision,
+                ..refusal
+            }
+        }
         // A token that nobody has: alike for one that is void.
         Subject::Stranger if facts.target.token.is_some() => Verdict {
             reason: reason::TOKEN_VOID,
@@ -183,7 +206,11 @@ impl<'a> Listed<'a> {
             let (decision, _) = self.as_stranger(ToLose::Perhaps);
             return (decision, self.lifecycle());
         }
+        if self.is_leaving() {
+            return self.last_file();
+        }
         if self.proven.level == Assurance::L0 {
+            self.note_copy();
             let (decision, _) = self.as_stranger(ToLose::Perhaps);
             return (decision, reason::NEEDS_CORROBORATION);
         }
@@ -239,7 +266,7 @@ impl<'a> Listed<'a> {
             }
             return Some(reason::TOKEN_VOID);
         }
-        if self.device.config.lifecycle != Lifecycle::Listed {
+        if self.device.config.lifecycle != Lifecycle::Listed && !self.is_leaving() {
             return Some(self.lifecycle());
         }
         if self.facts.channel.is_plain() {
@@ -259,45 +286,6 @@ impl<'a> Listed<'a> {
                 self.alert(AlertKind::RetiredUnitActive, text);
                 reason::RETIRED
             }
-        }
-    }
-
-    /// What a unit gets that asks below its mark. A family without a pin is not held to it: nothing
-    /// makes its units ask at the token URL first.
-    fn below_mark(&mut self) -> Option<(Decision, &'static str)> {
-        let mark = self.status.ratchet.mark;
-        let held = self.side.family.sources.pin && mark >= Assurance::L2;
-        if !held || self.proven.level >= mark {
-            return None;
-        }
-        if self.facts.target.token.is_some() {
-            let text = format!(
-                "asks at its token URL with {}, it had {mark}",
-                self.proven.level
-            );
-            self.alert(AlertKind::AssuranceDowngrade, text);
-            return Some((Decision::Refuse, reason::DOWNGRADE));
-        }
-        let home = self.status.ratchet.served_at.as_ref();
-        if home.is_some_and(|home| !home.holds(&self.proven.place)) {
-            let text = "asks at the shared URL from elsewhere".to_owned();
-            self.alert(AlertKind::AssuranceDowngrade, text);
-        }
-        self.note_shared();
-        self.status.ratchet.shared_noted = Some(self.world.now);
-        self.status.activation.flag(Flag::AtSharedUrl, true);
-        let (decision, _) = self.as_stranger(ToLose::Perhaps);
-        Some((decision, reason::AT_SHARED_URL))
-    }
-
-    /// Remembers since when a unit that was served asks where a new one would.
-    fn note_shared(&mut self) {
-        let done = matches!(self.status.activation.state, State::Served | State::Active);
-        let shared = self.facts.target.token.is_none();
-        let token = self.opens_https() && self.can_reach_l2();
-        if done && shared && token && self.proven.by != LevelBy::Certificate {
-            let now = self.world.now;
-            self.status.ratchet.shared_since.get_or_insert(now);
         }
     }
 
@@ -407,6 +395,9 @@ impl<'a> Listed<'a> {
             let boot = boot::current(&self.status, now).unwrap_or(self.world.fresh_boot);
             let (window, boots) = (&mut self.status.window, &self.status.boots);
             match count(window, boots, boot, &artefact.id, now) {
+                Pace::Fine if window.recent.len() < Serving::PER_TWO_HOURS => {
+                    self.status.activation.flag(Flag::RebootLoop, false);
+                }
                 Pace::Fine => {}
                 Pace::Loop => self.status.activation.flag(Flag::RebootLoop, true),
                 Pace::Spent => {

@@ -2,6 +2,7 @@
 //! vendor that does not exist pull in different directions: one keeps what a file omits, one
 //! resets it, one asks once.
 
+mod proof;
 mod scene;
 
 use dialtone::engine::verdict::{Decision, Verdict, Which};
@@ -504,6 +505,33 @@ fn who_is_out_of_service_is_refused_at_its_token_and_told() {
         scene.device.config_mut().lifecycle = Lifecycle::Retired;
     };
     let verdict = check(&Scene::new("keeps", "K1").with(retired), "refuse: retired");
+    assert_eq!(kinds(&verdict), [AlertKind::RetiredUnitActive]);
+    // One that is to be released first gets that file, and nothing of its own.
+    let leaving = |scene: &mut Scene| {
+        retired(scene);
+        scene.device.config_mut().release = true;
+    };
+    let verdict = check(
+        &Scene::new("keeps", "K1").with(leaving),
+        "normal public partial: served",
+    );
+    assert!(kinds(&verdict).is_empty());
+    let Decision::Serve(plan) = &verdict.decision else {
+        panic!("{verdict:?}");
+    };
+    assert!(plan.release && !plan.credential);
+    check(
+        &Scene::new("keeps", "K1").with(leaving).plain(),
+        "refuse: token-on-plain-transport",
+    );
+    let shared = |scene: &mut Scene| {
+        leaving(scene);
+        scene.token = None;
+    };
+    let verdict = check(
+        &Scene::new("keeps", "K1").leased().with(shared),
+        "bootstrap public: retired",
+    );
     assert_eq!(kinds(&verdict), [AlertKind::RetiredUnitActive]);
     let suspended = |scene: &mut Scene| {
         scene.token = Some(1);

@@ -35,6 +35,9 @@ oui = ["02005e"]
 [[recognise]]
 channel = "http"
 agent = "Acme {model} {mac:colon}"
+[[recognise]]
+channel = "http"
+agent = "AcmeS {model} {mac:colon} {serial}"
 [[certificate]]
 issuer = { O = "Acme" }
 subject = { CN = "{mac}" }
@@ -136,7 +139,10 @@ fn catalog() -> Arc<Catalog> {
         (
             "once",
             "\"O1\"",
-            format!("asks = \"once\"\n{modern}{}{reset}", sources("false", "L2")),
+            format!(
+                "asks = \"once\"\nmac_offset = 2\n{modern}{}{reset}",
+                sources("false", "L2")
+            ),
         ),
         (
             "old",
@@ -199,6 +205,9 @@ pub(super) struct Scene {
     pub(super) device: Device,
     pub(super) listed: bool,
     pub(super) lease: bool,
+    /// Whose it is, and until when.
+    pub(super) lease_of: Mac,
+    pub(super) lease_until: Timestamp,
     pub(super) channel: Channel,
     pub(super) path: String,
     pub(super) agent: Option<String>,
@@ -275,6 +284,8 @@ impl Scene {
             },
             listed: true,
             lease: false,
+            lease_of: Mac::parse(MAC).unwrap(),
+            lease_until: at(10_000),
             channel: Channel::Https,
             path: format!("{family}/02005e000001.cfg"),
             agent: None,
@@ -342,12 +353,12 @@ impl Scene {
                 .map(|n| (self.device.clone(), n)),
             lease: self.lease.then(|| Lease {
                 ip: source,
-                mac: Mac::parse(MAC).unwrap(),
+                mac: self.lease_of,
                 serial: None,
                 port: None,
                 source: LeaseSource::Own,
                 since: at(0),
-                until: at(10_000),
+                until: self.lease_until,
             }),
             refused: self.refused.clone(),
             ..Known::default()
