@@ -1,6 +1,9 @@
 //! Units that asked and are not in the inventory: bounded, in memory only (trust.md section 6).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
 
 use crate::model::event::Sighting;
 use crate::model::identity::{Mac, Serial};
@@ -53,6 +56,15 @@ impl Sightings {
         Some(row)
     }
 
+    /// A TLS handshake from this address ended before a request: who was last seen there is shown why.
+    pub fn failed(&mut self, ip: IpAddr, reason: &str, now: Timestamp) -> Option<&Sighting> {
+        let rows = self.rows.values_mut().map(|(_, row)| row);
+        let row = rows.filter(|row| row.ip == ip).max_by_key(|row| row.last)?;
+        row.last = now;
+        reason.clone_into(&mut row.reason);
+        Some(row)
+    }
+
     /// Takes a unit out: it is in the inventory now.
     pub fn forget(&mut self, mac: Option<Mac>, serial: Option<&Serial>) {
         self.rows.retain(|_, (_, row)| {
@@ -93,8 +105,6 @@ impl Sightings {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::model::identity::Channel;
 

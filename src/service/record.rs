@@ -404,7 +404,7 @@ impl Service {
     }
 
     /// A handshake that died is a check of the unit that holds the address's lease, or that was
-    /// last heard from there.
+    /// last heard from there; else it is on the sighting of that address (contract section 3).
     pub(super) async fn note_handshake(&self, source: IpAddr, why: TlsFailure) {
         let noted = self.try_handshake(source, why).await;
         if let Err(Trouble::Store(error)) = noted {
@@ -438,11 +438,6 @@ impl Service {
         {
             device = inner.hub.store.device(id).await?;
         }
-        let Some(device) = device else {
-            tracing::debug!(%source, ?why, "a handshake of nobody that we know ended");
-            return Ok(());
-        };
-        let status = device.status_now();
         let (code, text) = match why {
             TlsFailure::ClientRejectsCertificate => (
                 "tls-client-rejects-certificate",
@@ -458,6 +453,17 @@ impl Service {
             ),
             TlsFailure::Other => ("tls-failed", "the TLS handshake ended before a request"),
         };
+        let Some(device) = device else {
+            let hub = &inner.hub;
+            let mut rows = hub.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+            let noted = rows.failed(source, code, now).cloned();
+            drop(rows);
+            if let Some(sighting) = noted {
+                hub.tell(News::Quarantine(Arc::new(sighting)));
+            }
+            return Ok(());
+        };
+        let status = device.status_now();
         let check = Check {
             seq: 0,
             at: now,

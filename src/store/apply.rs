@@ -235,8 +235,8 @@ fn put_status(
         });
     }
     status.version = expect + 1;
-    stage.store(Key::of(Table::Status).device(id).done(), &status)?;
     entry.status = status.version;
+    stage.store_status(id, status)?;
     stage.note(id, Some(entry));
     Ok(expect + 1)
 }

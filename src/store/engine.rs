@@ -18,7 +18,7 @@ use super::error::StoreError;
 use super::fold::{Inner, Rows, guarded};
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
-use crate::model::device::Config;
+use crate::model::device::{Config, Status};
 
 /// Key and value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
@@ -56,6 +56,11 @@ pub(crate) trait View {
     /// The wanted half of a device out of its row.
     fn config(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Config>, StoreError> {
         Ok(Arc::new(self.read::<ConfigRow>(key, bytes)?.config))
+    }
+
+    /// The seen half of a device out of its row.
+    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Status, StoreError> {
+        self.read(key, bytes)
     }
 
     /// Rows of `from..to`, decoded.

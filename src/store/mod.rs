@@ -26,7 +26,7 @@ mod codec_records;
 #[cfg(test)]
 mod codec_tests;
 mod codec_words;
-mod configs;
+mod decoded;
 mod engine;
 mod engine_sled;
 mod error;

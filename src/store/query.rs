@@ -188,12 +188,12 @@ pub(crate) fn device(view: &impl View, id: DeviceId) -> Result<Option<Device>, S
 }
 
 fn with_status(view: &impl View, id: DeviceId, config: Arc<Config>) -> Result<Device, StoreError> {
-    let status: Option<Status> = view.load(&Key::of(Table::Status).device(id).done())?;
-    Ok(Device {
-        id,
-        config,
-        status: status.unwrap_or_default(),
-    })
+    let key = Key::of(Table::Status).device(id).done();
+    let status = match view.get(&key)? {
+        Some(bytes) => view.status(&key, &bytes)?,
+        None => Status::default(),
+    };
+    Ok(Device { id, config, status })
 }
 
 fn by_mac(view: &impl View, mac: Mac) -> Result<Option<Device>, StoreError> {

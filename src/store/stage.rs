@@ -2,11 +2,15 @@
 //! group reads is what the batches before it wrote.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::codec::{self, Stored};
+use super::decoded::Decoded;
 use super::engine::{Engine, Row, View};
 use super::error::StoreError;
+use super::keyspace::{Key, Table};
 use super::ledger::{Entry, Ledger, Notes};
+use crate::model::device::Status;
 use crate::model::identity::DeviceId;
 
 /// Keys and the values that they will have.
@@ -19,16 +23,23 @@ pub(crate) struct Stage<'a> {
     mine: Changes,
     ledger: &'a Ledger,
     notes: Notes,
+    statuses: &'a Decoded<Status>,
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(engine: &'a Engine, group: &'a Changes, ledger: &'a Ledger) -> Self {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        group: &'a Changes,
+        ledger: &'a Ledger,
+        statuses: &'a Decoded<Status>,
+    ) -> Self {
         Self {
             engine,
             group,
             mine: Changes::new(),
             ledger,
             notes: Notes::new(),
+            statuses,
         }
     }
 
@@ -60,6 +71,16 @@ impl<'a> Stage<'a> {
     /// Sets a row that has a shape.
     pub(crate) fn store<T: Stored>(&mut self, key: Vec<u8>, row: &T) -> Result<(), StoreError> {
         let value = codec::encode(row).map_err(|error| self.malformed(&key, &error.0))?;
+        self.put(key, value);
+        Ok(())
+    }
+
+    /// Sets the seen half of a device.
+    pub(crate) fn store_status(&mut self, id: DeviceId, status: Status) -> Result<(), StoreError> {
+        let key = Key::of(Table::Status).device(id).done();
+        let value = codec::encode(&status).map_err(|error| self.malformed(&key, &error.0))?;
+        // Should the batch be refused, no row has these bytes.
+        self.statuses.put(&key, &value, &Arc::new(status));
         self.put(key, value);
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::apply::{self, Counters};
-use super::configs::{Configs, Reader};
+use super::decoded::{Decoded, Reader};
 use super::engine::Engine;
 use super::error::StoreError;
 use super::home::Home;
@@ -17,6 +17,7 @@ use super::ledger::Ledger;
 use super::rows::{Batch, Committed, Durability};
 use super::snapshot::Snapshot;
 use super::stage::{Changes, Stage};
+use crate::model::device::{Config, Status};
 
 /// Batches that wait at most; whoever comes later waits before it is queued.
 pub(crate) const QUEUE: usize = 1024;
@@ -30,7 +31,8 @@ const SOON: Duration = Duration::from_millis(700);
 /// What the writer and the readers share.
 pub(crate) struct Core {
     pub(crate) engine: Engine,
-    configs: Configs,
+    configs: Decoded<Config>,
+    statuses: Decoded<Status>,
     pub(crate) home: Home,
     /// Version of the rows in `Settings`.
     pub(crate) settings: AtomicU64,
@@ -44,7 +46,8 @@ impl Core {
     pub(crate) fn new(engine: Engine, home: Home, spare_bytes: u64) -> Self {
         Self {
             engine,
-            configs: Configs::default(),
+            configs: Decoded::default(),
+            statuses: Decoded::default(),
             home,
             settings: AtomicU64::new(1),
             spare_bytes,
@@ -57,6 +60,7 @@ impl Core {
         Reader {
             engine: &self.engine,
             configs: &self.configs,
+            statuses: &self.statuses,
         }
     }
 
@@ -236,7 +240,8 @@ impl Writer {
             }
             let now = batch.durability == Durability::Now;
             let mut counters = self.counters;
-            let mut stage = Stage::new(&self.core.engine, &changes, &self.ledger);
+            let core = &self.core;
+            let mut stage = Stage::new(&core.engine, &changes, &self.ledger, &core.statuses);
             match apply::batch(batch, &mut stage, &mut counters) {
                 Ok(committed) => {
                     let (mine, notes) = stage.into_changes();

@@ -7,6 +7,7 @@ mod certificate;
 mod commands;
 mod desk_phone;
 mod families;
+mod handshake;
 mod lossy;
 mod plain_phone;
 mod pnp;
