@@ -110,6 +110,18 @@ pub enum TlsFailure {
     Other,
 }
 
+impl TlsFailure {
+    /// A stable code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientRejectsCertificate => "tls-client-rejects-certificate",
+            Self::ClockWrong => "tls-clock-wrong",
+            Self::TooOld => "tls-too-old",
+            Self::Other => "tls-failed",
+        }
+    }
+}
+
 /// The device door, as the transports see it. `service::Service` is the one that serves;
 /// transports are generic over it so that their tests need no store.
 pub trait Door: Clone + Send + Sync + 'static {

@@ -1,6 +1,7 @@
 //! What the doors for devices and for people share: store, keys, live catalogue, clock, news.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -30,6 +31,8 @@ pub struct Hub {
     pub bases: ArcSwap<Bases>,
     /// Sites, waivers and call servers as far as the configuration file names them.
     pub written: ArcSwap<Rows>,
+    /// Hosts that HTTPS bases had before, which pinned units may still ask.
+    pub former: ArcSwap<Vec<FormerHost>>,
     /// Our own CA.
     pub ca_pem: String,
     /// Vendors with an anchor loaded.
@@ -41,6 +44,16 @@ pub struct Hub {
     pub clock: Clock,
     pub random: Random,
     pub news: broadcast::Sender<News>,
+    pub counts: Counts,
+}
+
+/// What only grows, for the metrics.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// TLS handshakes of devices that ended before a request, by reason.
+    pub tls_refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// Reloads with something wrong in them.
+    pub reloads_refused: AtomicU64,
 }
 
 impl Hub {
@@ -69,6 +82,13 @@ pub struct Bases {
     pub pointers: BTreeSet<Channel>,
     /// Names in server certificates that somebody else than our own CA issued, in lower case.
     pub certified: Vec<String>,
+}
+
+/// A host of an HTTPS base that is told no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerHost {
+    pub host: String,
+    pub since: Timestamp,
 }
 
 /// Something that people may want to see at once.

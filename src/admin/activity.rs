@@ -169,10 +169,23 @@ impl Admin {
         Ok(here)
     }
 
-    /// How many units stand where, of one site or of all. Retired ones are not counted.
-    pub async fn summary(&self, site: Option<&str>) -> Result<Summary, Problem> {
+    /// How many units stand where, of one site or of all; of those alone that are in their state since
+    /// some time, if one is given. Retired ones are not counted.
+    pub async fn summary(
+        &self,
+        site: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> Result<Summary, Problem> {
         let mut summary = Summary::default();
-        self.each(site, |view| summary.count(&view)).await?;
+        let late = |view: &DeviceView| {
+            since.is_none_or(|since| view.status.activation.since.is_some_and(|at| at >= since))
+        };
+        self.each(site, |view| {
+            if late(&view) {
+                summary.count(&view);
+            }
+        })
+        .await?;
         Ok(summary)
     }
 

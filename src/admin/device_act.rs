@@ -69,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) secrets: Vec<SecretChange>,
     /// Certificates that were bound to the record belong to another unit.
     pub(crate) unpin: bool,
+    /// It is armed anew, so what was alarmed of it is over.
+    pub(crate) settled: bool,
     /// Something that is rendered changes.
     pub(crate) rendered: bool,
     /// Names of what changes, for the audit trail.
@@ -81,6 +83,7 @@ impl Plan {
             next: Next::Put(Box::new(config)),
             secrets: Vec::new(),
             unpin: false,
+            settled: false,
             rendered: false,
             changes: Vec::new(),
         }
@@ -153,6 +156,7 @@ pub(crate) fn plan(
     let mut plan = Plan::put(config.clone());
     plan.rendered = rendered(&device.config, &config);
     plan.changes = changes(&device.config, &config);
+    plan.settled = matches!(action, Action::Arm(_));
     Ok(plan)
 }
 
@@ -174,6 +178,7 @@ fn set(
         changes: changes(&device.config, &config),
         secrets: draft.secrets,
         unpin: draft.another,
+        settled: draft.another,
         ..Plan::put(config)
     })
 }

@@ -1,8 +1,8 @@
 //! What is wrong, and how to mend it: `doctor` and `status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::activity::{Summary, in_service};
 use super::device::name_of;
@@ -17,6 +17,8 @@ use crate::model::site::{Corroborate, Site};
 
 /// Names in one command; the rest come with the next call.
 const NAMES: usize = 100;
+/// Versions and call servers that one row shows.
+const SOME: usize = 5;
 /// A waiver that ends within this time is told of.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -72,6 +74,12 @@ pub struct ModelRow {
     pub open: u64,
     /// When the waiver that they need ends; none where they need none or have none.
     pub waiver: Option<String>,
+    /// Versions that the family's folder serves; none where it serves all.
+    pub serves: Option<String>,
+    /// Versions that its units were seen with, some of them.
+    pub seen: BTreeSet<String>,
+    /// Call servers that their lines register at, some of them.
+    pub registrars: BTreeSet<String>,
     /// How many are up, or would come up today.
     pub today: u64,
     /// How many are kept by what.
@@ -107,6 +115,8 @@ struct Gathered {
     failed: Vec<String>,
     stalled: Vec<String>,
     unpublished: Vec<String>,
+    /// When each unit that is pinned to one of our addresses was last served whole.
+    pinned: Vec<Option<Timestamp>>,
 }
 
 impl Admin {
@@ -140,12 +150,14 @@ impl Admin {
         findings.extend(of_places(&lens, site));
         findings.extend(of_vendors(&lens, &gathered));
         findings.extend(of_units(&gathered));
+        findings.extend(self.of_former_hosts(&gathered));
         if alerts > 0 {
             findings.push(Finding {
                 level: Level::Red,
                 code: "alerts",
                 subject: format!("{alerts} alerts"),
-                text: "something happened that a person must look at".to_owned(),
+                text: "something happened that a person must look at; `dialtone alert remove` says that it was"
+                    .to_owned(),
                 mend: "dialtone alert list".to_owned(),
             });
         }
@@ -166,6 +178,29 @@ impl Admin {
             alerts,
             quarantine,
         })
+    }
+
+    /// Hosts that units may still ask although nobody is told them any more.
+    fn of_former_hosts(&self, gathered: &Gathered) -> Vec<Finding> {
+        let former = self.hub().former.load();
+        let behind = |since: Timestamp| {
+            let pinned = gathered.pinned.iter();
+            let late = pinned.filter(|whole| whole.is_none_or(|whole| whole < since));
+            late.count()
+        };
+        let waiting = former.iter().map(|old| (old, behind(old.since)));
+        waiting
+            .filter(|(_, units)| *units > 0)
+            .map(|(old, units)| Finding {
+                level: Level::Yellow,
+                code: "former-host",
+                subject: old.host.clone(),
+                text: format!(
+                    "{units} pinned units were last served before the HTTPS address changed, and ask there until they are served again"
+                ),
+                mend: format!("let {} lead to this server until then", old.host),
+            })
+            .collect()
     }
 
     async fn of_the_server(&self, lens: &Lens) -> Result<Vec<Finding>, Problem> {
@@ -392,6 +427,9 @@ impl Gathered {
             row.or_insert_with(|| model_row(lens, family, view))
                 .take(lens, view);
         }
+        if view.status.ratchet.mark >= Assurance::L2 {
+            self.pinned.push(view.status.served_whole_at);
+        }
         if !config.arming.exposed.is_empty() {
             self.exposed.push(name.clone());
         }
@@ -422,6 +460,15 @@ impl ModelRow {
         let open =
             window.closed_at.is_none() && window.open_until.is_some_and(|end| lens.now < end);
         self.open += u64::from(open);
+        self.seen.extend(view.status.seen.firmware.clone());
+        let lines = view.device.config.lines.iter().filter(|line| line.enabled);
+        let registrars = lines.filter_map(|line| line.pbx.as_ref().or(line.server.as_ref()));
+        self.registrars.extend(registrars.cloned());
+        for some in [&mut self.seen, &mut self.registrars] {
+            while some.len() > SOME {
+                some.pop_last();
+            }
+        }
         match &view.block {
             None => self.today += 1,
             Some(block) => *self.blocked.entry(block.code()).or_default() += 1,
@@ -470,6 +517,9 @@ fn model_row(lens: &Lens, family: &Family, view: &DeviceView) -> ModelRow {
         waiver: waiver
             .filter(|_| needs)
             .map(|waiver| waiver.until.to_string()),
+        serves: family.firmware_range.clone(),
+        seen: BTreeSet::new(),
+        registrars: BTreeSet::new(),
         today: 0,
         blocked: BTreeMap::new(),
     }

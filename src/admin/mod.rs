@@ -7,6 +7,7 @@
 //! entry, an error or a view.
 
 pub mod activity;
+mod alert;
 pub mod bulk;
 pub mod ca;
 pub mod device;
@@ -117,6 +118,16 @@ pub enum Actor {
     Config,
     /// The server itself.
     Server,
+}
+
+impl Actor {
+    /// Reads what is written of one.
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.strip_prefix("uid:").map(str::parse) {
+            Some(Ok(uid)) => Self::Uid(uid),
+            Some(Err(_)) | None => Self::Server,
+        }
+    }
 }
 
 impl fmt::Display for Actor {

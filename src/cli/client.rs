@@ -171,30 +171,16 @@ impl Api {
         Ok(())
     }
 
-    /// Server-sent events, until `sink` says `false` or the server ends.
-    pub async fn events(
-        &self,
-        call: &Call,
-        mut sink: impl FnMut(Event) -> Result<bool, Fail>,
-    ) -> Result<(), Fail> {
+    /// Server-sent events. What happens from now on is in it.
+    pub async fn events(&self, call: &Call) -> Result<Events<'_>, Fail> {
         let request = Request::get(call.target())
             .header("host", "dialtone")
             .header("accept", "text/event-stream")
             .body(Full::default());
-        let mut answer = self.answer(request).await?;
-        let mut lines = EventLines::default();
-        while let Some(frame) = answer.frame().await {
-            let frame = frame.map_err(|error| unreadable(&self.socket, error))?;
-            let Some(data) = frame.data_ref() else {
-                continue;
-            };
-            for event in lines.push(data) {
-                if !sink(event)? {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        Ok(Events {
+            socket: &self.socket,
+            answer: self.answer(request).await?,
+        })
     }
 
     async fn json(&self, method: Method, call: &Call, body: Option<&Value>) -> Result<Value, Fail> {
@@ -335,6 +321,30 @@ fn field_error(error: &Value) -> String {
         line.push_str(&format!(" ({hint})"));
     }
     line
+}
+
+/// A stream of events that is open.
+pub struct Events<'a> {
+    socket: &'a Path,
+    answer: Incoming,
+}
+
+impl Events<'_> {
+    /// Shows each to `sink`, until the server ends.
+    pub async fn each(
+        mut self,
+        mut sink: impl FnMut(Event) -> Result<(), Fail>,
+    ) -> Result<(), Fail> {
+        let mut lines = EventLines::default();
+        while let Some(frame) = self.answer.frame().await {
+            let frame = frame.map_err(|error| unreadable(self.socket, error))?;
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            lines.push(data).into_iter().try_for_each(&mut sink)?;
+        }
+        Ok(())
+    }
 }
 
 /// Cuts a byte stream into events. Bounded: a line over 1 MiB is thrown away.

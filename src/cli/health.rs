@@ -55,6 +55,8 @@ impl Doctor {
                     ("CEILING", "/ceiling"),
                     ("WINDOW", "/window"),
                     ("WAIVER", "/waiver"),
+                    ("FIRMWARE", "/firmware"),
+                    ("REGISTRAR", "/registrar"),
                     ("BLOCKED", "/blocked"),
                 ],
             ))?;

@@ -27,7 +27,7 @@ const VERBS: &[&str] = &[
 ];
 
 /// Flags of verbs that are built.
-const FLAGS: &[&str] = &["--visit", "--dhcp-only", "--token-file"];
+const FLAGS: &[&str] = &["--visit", "--change-window", "--token-file"];
 
 /// The name in these words that is not built, if that is why they were not taken.
 pub(super) fn named(words: &[String]) -> Option<String> {
@@ -80,5 +80,10 @@ mod tests {
         check("profile", None);
         check("divice list", None);
         check("device list --site visit", None);
+        check("simulate --dhcp-only --dhcpp eth1", None);
+        check(
+            "site set hq --change-window x",
+            Some("site --change-window"),
+        );
     }
 }

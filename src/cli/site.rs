@@ -29,7 +29,6 @@ const RECORD: &[(&str, &str)] = &[
     ("public url", "/public_url"),
     ("public http url", "/public_http_url"),
     ("public tftp", "/public_tftp"),
-    ("change window", "/change_window"),
     ("devices", "/devices"),
 ];
 
@@ -84,9 +83,6 @@ struct Wanted {
     /// TFTP host of this site; empty: the global one
     #[arg(long, value_name = "HOST")]
     public_tftp: Option<String>,
-    /// When changes that restart units are served, such as "Mon-Thu 20:00-05:00"
-    #[arg(long, value_name = "WINDOW")]
-    change_window: Option<String>,
     /// Check everything and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -100,7 +96,6 @@ impl Wanted {
         }
         put(&mut body, "timezone", self.timezone.as_deref());
         put(&mut body, "corroborate", self.corroborate.as_deref());
-        put(&mut body, "change_window", self.change_window.as_deref());
         for (key, url) in [
             ("public_url", &self.public_url),
             ("public_http_url", &self.public_http_url),

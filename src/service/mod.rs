@@ -20,7 +20,7 @@ mod tickets;
 mod vault;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::answer::{Answer, Asked, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
 use crate::catalog::manifest::{HttpRefusal, TftpRefusal};
@@ -325,6 +325,11 @@ impl Door for Service {
     }
 
     async fn handshake_failed(&self, source: IpAddr, why: TlsFailure) {
+        {
+            let counts = self.0.hub.counts.tls_refused.lock();
+            let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
+            *counts.entry(why.as_str()).or_default() += 1;
+        }
         self.note_handshake(source, why).await;
     }
 
@@ -342,6 +347,12 @@ impl Door for Service {
                 .aliases
                 .iter()
                 .any(|alias| alias.eq_ignore_ascii_case(host))
+            || inner
+                .hub
+                .former
+                .load()
+                .iter()
+                .any(|old| old.host.eq_ignore_ascii_case(host))
             || snapshot.is_some_and(|snapshot| {
                 let mut sites = snapshot.settings.sites.values();
                 sites.any(|site| named(&site.public_url) || named(&site.public_http_url))

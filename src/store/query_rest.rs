@@ -14,7 +14,7 @@ use super::rows::{AuditEntry, CheckFilter, Job, Published};
 use super::settings;
 use crate::model::activation::Check;
 use crate::model::event::Alert;
-use crate::model::identity::Digest;
+use crate::model::identity::{DeviceId, Digest};
 use crate::model::lease::Lease;
 use crate::model::profile::{Layer, Scope};
 use crate::model::site::{Pbx, Site, Waiver};
@@ -135,6 +135,12 @@ impl Store {
     /// All alerts.
     pub async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
         self.all(Table::Alert)
+    }
+
+    /// Alerts about one device; the network's own are about none, which is 0.
+    pub async fn alerts_of(&self, device: DeviceId) -> Result<Vec<Alert>, StoreError> {
+        let key = Key::of(Table::Alert).device(device);
+        self.core().engine.load_range(&key.range(), usize::MAX)
     }
 
     /// Vendor and DER of every trust anchor.

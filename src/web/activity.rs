@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{Path, State as Extract};
-use axum::routing::get;
+use axum::routing::{delete, get};
 
 use super::answer::{Answer, Reply};
 use super::call::{Call, Words};
@@ -16,6 +16,7 @@ pub(crate) fn routes() -> Router<State> {
         .route("/activation", get(list))
         .route("/activation/summary", get(summary))
         .route("/alerts", get(alerts))
+        .route("/alerts/{kind}/{device}", delete(settle))
         .route("/audit", get(audit))
         .route("/devices/{name}/events", get(of_device))
         .route("/quarantine", get(quarantine))
@@ -42,9 +43,9 @@ async fn checks(state: &State, words: &Words<'_>, device: Option<String>) -> Rep
 }
 
 async fn summary(Extract(state): Extract<State>, call: Call) -> Reply {
-    let words = call.words(&["site"])?;
+    let words = call.words(&["since", "site"])?;
     let site = known_site(&state, words.get("site"))?;
-    let summary = state.admin.summary(site).await?;
+    let summary = state.admin.summary(site, words.time("since")?).await?;
     Ok(Answer::ok(wire::summary(&summary)))
 }
 
@@ -71,6 +72,16 @@ async fn alerts(Extract(state): Extract<State>, call: Call) -> Reply {
     call.words(&[])?;
     let alerts = state.admin.alerts().await?;
     Ok(Answer::list(alerts.iter().map(wire::named_alert)))
+}
+
+async fn settle(
+    Extract(state): Extract<State>,
+    Path((kind, device)): Path<(String, String)>,
+    call: Call,
+) -> Reply {
+    let ask = call.ask()?;
+    let settled = state.admin.settle_alert(&call.actor, &kind, &device, &ask);
+    Ok(Answer::ok(wire::named_alert(&settled.await?)).dry_run(ask.dry_run))
 }
 
 async fn audit(Extract(state): Extract<State>, call: Call) -> Reply {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -44,24 +45,26 @@ impl<const LIMIT: usize> FromRequest<State> for Call<LIMIT> {
             return Err(Problem::new(Code::NotPermitted, what).into());
         };
         let query = pairs(head.uri.query().unwrap_or_default())?;
-        let read = tokio::time::timeout(BODY_TIME, Limited::new(body, LIMIT).collect());
-        let body = match read.await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let what = format!("a body has at most {LIMIT} octets");
-                return Err(Problem::new(Code::TooLarge, what).into());
-            }
-            Ok(Err(error)) => {
-                return Err(Problem::new(Code::BodyInvalid, error.to_string()).into());
-            }
-            Err(_) => return Err(Problem::new(Code::TimedOut, "the body did not come").into()),
-        };
         Ok(Self {
             actor,
             query,
             headers: head.headers,
-            body,
+            body: collect(body, LIMIT).await?,
         })
+    }
+}
+
+/// A body as a whole.
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect());
+    match read.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let what = format!("a body has at most {limit} octets");
+            Err(Problem::new(Code::TooLarge, what))
+        }
+        Ok(Err(error)) => Err(Problem::new(Code::BodyInvalid, error.to_string())),
+        Err(_) => Err(Problem::new(Code::TimedOut, "the body did not come")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use axum::Router;
@@ -118,6 +119,9 @@ fn files(data: &std::path::Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
+/// Metrics that only grow.
+const GROWING: [&str; 4] = ["dhcp_answers", "dhcp_bad", "reloads_refused", "tls_refused"];
+
 async fn metrics(Extract(state): Extract<State>) -> Response {
     let overview = match state.overview().await {
         Ok(overview) => overview,
@@ -126,10 +130,14 @@ async fn metrics(Extract(state): Extract<State>) -> Response {
     let health = &overview.health;
     let mut text = String::new();
     let mut family = |name: &str, help: &str, rows: Vec<(String, u64)>| {
+        let kind = match GROWING.contains(&name) {
+            true => "counter",
+            false => "gauge",
+        };
         // Writing to a text cannot fail.
         let _ = writeln!(
             text,
-            "# HELP dialtone_{name} {help}\n# TYPE dialtone_{name} gauge"
+            "# HELP dialtone_{name} {help}\n# TYPE dialtone_{name} {kind}"
         );
         for (labels, value) in rows {
             let _ = writeln!(text, "dialtone_{name}{labels} {value}");
@@ -175,6 +183,23 @@ async fn metrics(Extract(state): Extract<State>) -> Response {
         "dhcp_taken",
         "Addresses of a network's pools in use.",
         pools,
+    );
+    let counts = &state.admin.hub().counts;
+    let tls: Vec<_> = {
+        let refused = counts.tls_refused.lock();
+        let refused = refused.unwrap_or_else(PoisonError::into_inner);
+        let row = |(reason, count): (&&str, &u64)| (format!("{{reason=\"{reason}\"}}"), *count);
+        refused.iter().map(row).collect()
+    };
+    family(
+        "tls_refused",
+        "TLS handshakes of devices that ended before a request, by reason.",
+        tls,
+    );
+    family(
+        "reloads_refused",
+        "Reloads that were not taken because something was wrong.",
+        plain(counts.reloads_refused.load(Ordering::Relaxed)),
     );
     let level = match health.level() {
         crate::admin::health::Level::Green => 0,

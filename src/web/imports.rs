@@ -16,7 +16,7 @@ use crate::admin::{Code, Problem};
 use crate::store::JobState;
 
 /// The largest file, in octets.
-const MOST: usize = 64 << 20;
+pub(crate) const MOST: usize = 64 << 20;
 /// Beginnings and ends of names of files that are tables too, and that this version does not read.
 const OTHERS: [(&[u8], &str, &str); 7] = [
     (b"PK\x03\x04", ".xlsx", "XLSX"),
@@ -113,8 +113,8 @@ async fn not_built(Path(job): Path<String>) -> Failure {
 /// The report, and how far the job is.
 fn wire(state: &State, view: &ImportView) -> Result<Value, Problem> {
     let job = &view.job;
-    // It was running when the server ended: nobody works on it.
-    let lost = job.state == JobState::Running && job.began < state.began;
+    // It was running when the server ended, and nobody took it up.
+    let lost = job.state == JobState::Running && job.updated < state.began;
     let mut shown = serde_json::to_value(&view.report).map_err(|_| unwritable())?;
     if let Some(shown) = shown.as_object_mut() {
         let more = json!({

@@ -16,11 +16,13 @@ mod fields;
 mod health;
 mod imports;
 mod listen;
+mod openapi;
 mod overview;
 mod page;
 mod places;
 mod probes;
 mod profiles;
+mod replay;
 mod routes;
 mod stream;
 mod wire;
@@ -72,6 +74,8 @@ pub struct State {
     began: Timestamp,
     /// What the pages show, kept for a moment: anybody may ask for it.
     kept: Arc<overview::Kept>,
+    /// Answers to requests with a key.
+    replays: Arc<replay::Replays>,
     /// Places for streams of events.
     streams: Arc<Semaphore>,
     /// Ends streams that would go on for ever.
@@ -87,6 +91,7 @@ impl State {
             setup: Arc::new(setup),
             began,
             kept: Arc::default(),
+            replays: Arc::default(),
             streams: Arc::new(Semaphore::new(events::MOST)),
             stop,
         }

@@ -1,11 +1,13 @@
 //! Which routes a listener answers.
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Failure;
 use super::{
-    State, activity, ca, devices, dhcp, events, health, imports, page, places, probes, profiles,
+    State, activity, ca, devices, dhcp, events, health, imports, openapi, page, places, probes,
+    profiles, replay,
 };
 use crate::admin::{Code, Problem};
 
@@ -20,8 +22,10 @@ pub(crate) fn everything(state: State) -> Router {
         .merge(health::routes())
         .merge(imports::routes())
         .merge(places::routes())
-        .merge(profiles::routes());
+        .merge(profiles::routes())
+        .layer(from_fn_with_state(state.clone(), replay::once));
     open()
+        .merge(openapi::routes())
         .nest("/api/v1", api)
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)

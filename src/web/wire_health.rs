@@ -63,6 +63,8 @@ fn model(row: &ModelRow) -> Value {
         "ceiling": row.ceiling.as_str(),
         "window": window,
         "waiver": row.waiver,
+        "firmware": {"serves": row.serves, "seen": row.seen},
+        "registrar": row.registrars,
         "today": row.today,
         "blocked": blocked,
     })

@@ -74,6 +74,7 @@ impl Server {
             keys,
             catalog: ArcSwap::new(catalog),
             written: ArcSwap::default(),
+            former: ArcSwap::default(),
             bases: ArcSwap::from_pointee(Bases {
                 https: Some("https://prov.example.net/".to_owned()),
                 http: Some("http://prov.example.net/".to_owned()),
@@ -91,6 +92,7 @@ impl Server {
             }),
             random: Arc::new(move || Some(u128::from(number.fetch_add(1, Ordering::SeqCst)))),
             news: tokio::sync::broadcast::channel(64).0,
+            counts: dialtone::hub::Counts::default(),
         });
         let admin = Admin::new(Arc::clone(&hub));
         let stop = CancellationToken::new();

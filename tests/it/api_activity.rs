@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::Ordering;
 
+use dialtone::hub::News;
 use dialtone::model::activation::{Check, CheckKind, Outcome};
 use dialtone::model::event::{Alert, AlertKind};
 use dialtone::model::identity::{Assurance, BootId, Channel, DeviceId, LevelBy};
@@ -145,6 +146,129 @@ async fn alerts_and_the_trail_are_listed() {
     let subject = format!("device 001565000001 {}", DeviceId(1));
     assert_eq!(trail["items"][0]["subject"], subject.as_str());
     assert_eq!(server.admin.sightings().len(), 0);
+}
+
+/// An alert goes when a person looked at it, or when its unit is armed anew; both are in the trail.
+#[tokio::test]
+async fn an_alert_goes_when_it_was_looked_at() {
+    let server = Server::start();
+    dialtone::admin::profile::auto_publish(&server.hub)
+        .await
+        .unwrap();
+    server.post("/devices", desk("001565000001")).await.good();
+    let raise = async |kind: AlertKind, device: DeviceId| {
+        let alert = Alert {
+            kind,
+            device,
+            first: server.hub.now(),
+            last: server.hub.now(),
+            count: 3,
+            places: Vec::new(),
+            text: String::new(),
+        };
+        let batch = Batch::now(vec![Write::PutAlert(alert)]);
+        server.hub.store.commit(batch).await.unwrap();
+    };
+    let level = async || server.get("/status").await.good()["level"].clone();
+    let last = async |action: &str| {
+        let trail = server.hub.store.audit(0, 100).await.unwrap();
+        let entry = trail.iter().rfind(|entry| entry.action == action).unwrap();
+        (entry.subject.clone(), entry.detail.clone())
+    };
+    raise(AlertKind::OtherPlace, DeviceId(1)).await;
+    raise(AlertKind::UntrustedOption82, DeviceId(0)).await;
+    assert_eq!(level().await, "red");
+
+    let network = "/alerts/untrusted-option82/_";
+    let dry = server.delete(&format!("{network}?dry_run=true")).await;
+    assert_eq!(dry.good()["count"], 3);
+    server.delete(network).await.good();
+    server.delete(network).await.fails(404, "not-found");
+    let (subject, detail) = last("alert.remove").await;
+    assert_eq!(
+        (subject.as_str(), detail.as_str()),
+        ("the network", "untrusted-option82, 3 times")
+    );
+    let told = server.delete("/alerts/other-plaice/001565000001").await;
+    let told = told.fails(404, "not-found");
+    assert_eq!(told["hint"], "did you mean other-place?");
+    assert_eq!(level().await, "red");
+    let gone = server.delete("/alerts/other-place/00:15:65:00:00:01").await;
+    assert_eq!(gone.good()["name"], "001565000001");
+    assert_ne!(level().await, "red");
+
+    raise(AlertKind::TokenTwoPlaces, DeviceId(1)).await;
+    server
+        .post("/devices/001565000001/suspend", json!({}))
+        .await
+        .good();
+    assert_eq!(level().await, "red", "only arming settles it");
+    server
+        .post("/devices/001565000001/arm", json!({}))
+        .await
+        .good();
+    assert_ne!(level().await, "red");
+    let (_, detail) = last("device.arm").await;
+    assert!(detail.contains("alert token-two-places"), "{detail}");
+}
+
+/// `activation watch --since` shows the past and goes on; the totals take the same word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_is_where_watching_begins() {
+    use std::io::BufRead as _;
+
+    let server = Server::start();
+    server.post("/devices", desk("001565000001")).await.good();
+    for minute in [0, 10, 20] {
+        server.clock.store(minute * 60, Ordering::SeqCst);
+        let write = Write::AddCheck(check(&server, DeviceId(1), 1));
+        let batch = Batch::now(vec![write]);
+        server.hub.store.commit(batch).await.unwrap();
+    }
+    let since = "2026-11-23T12:05:00Z";
+    let socket = format!("unix:{}", server.socket.display());
+    let mut watching = std::process::Command::new(env!("CARGO_BIN_EXE_dialtone"))
+        .args(["activation", "watch", "--json", "--since", since])
+        .args(["--server", &socket])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(watching.stdout.take().unwrap()).lines();
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let check: Value = serde_json::from_str(&line).unwrap();
+            drop(told.send(check["at"].as_str().unwrap().to_owned()));
+        }
+    });
+    assert_eq!(heard.recv().await.unwrap(), "2026-11-23T12:10:00Z");
+    assert_eq!(heard.recv().await.unwrap(), "2026-11-23T12:20:00Z");
+    // One that it has shown, and a new one.
+    let news = |check: Check| server.hub.tell(News::Check(check.into()));
+    news(check(&server, DeviceId(1), 1));
+    server.clock.store(30 * 60, Ordering::SeqCst);
+    news(check(&server, DeviceId(1), 1));
+    assert_eq!(heard.recv().await.unwrap(), "2026-11-23T12:30:00Z");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+
+    let total = async |query: &str| {
+        let path = format!("/activation/summary?since={query}");
+        server.get(&path).await.good()["total"].clone()
+    };
+    assert_eq!(total("2026-11-23T00:00:00Z").await, 0, "it was never seen");
+    let mut device = server.hub.store.device(DeviceId(1)).await.unwrap().unwrap();
+    device.status = device.status_now();
+    device.status.activation.since = Some(server.hub.now());
+    let write = Write::PutStatus {
+        id: device.id,
+        expect: device.status.version,
+        status: Box::new(device.status),
+    };
+    let batch = Batch::now(vec![write]);
+    server.hub.store.commit(batch).await.unwrap();
+    assert_eq!(total("2026-11-23T12:30:00Z").await, 1);
+    assert_eq!(total("2026-11-23T12:31:00Z").await, 0);
 }
 
 #[tokio::test]

@@ -53,7 +53,15 @@ async fn doctor_says_what_is_wrong_and_what_mends_it() {
         body["site"] = json!(site);
         server.post("/devices", body).await.good();
     }
-    let body = json!({"serial": "S1", "vendor": "cisco", "model": "SPA942", "site": "hq"});
+    let pbx = json!({"sip_server": "pbx1.example.net"});
+    let put = server
+        .call(Method::PUT, "/pbxs/berlin", Some(pbx), &[])
+        .await;
+    put.good();
+    let body = json!({
+        "serial": "S1", "vendor": "cisco", "model": "SPA942", "site": "hq",
+        "lines": [{"n": 1, "user": "214", "pbx": "berlin"}],
+    });
     server.post("/devices", body).await.good();
     let report = server.get("/doctor").await.good();
     let found = codes(&report);
@@ -70,6 +78,7 @@ async fn doctor_says_what_is_wrong_and_what_mends_it() {
         "vendor": "cisco", "family": "spa", "model": "SPA942", "site": "hq", "devices": 1, "reach": "full",
         "first": ["http", "tftp"], "trusts": "vendor-ca:cisco", "tls": "1.0", "ceiling": "L1",
         "window": {"armed": 1, "open": 0}, "waiver": null, "today": 0,
+        "firmware": {"serves": null, "seen": []}, "registrar": ["berlin"],
         "blocked": [{"code": "needs-waiver", "count": 1}],
     });
     assert_eq!(spa, &expect);

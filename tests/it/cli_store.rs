@@ -113,6 +113,41 @@ fn what_is_in_use_or_broken_is_said_in_a_line() {
     assert_eq!(json(&checked)["problems"][0]["kind"], "keys");
 }
 
+/// hostile-cases F6: a store folder that is closed for writing, or another user's, is refused in one
+/// line, in no time, by what opens it.
+#[test]
+fn f6_a_store_that_is_not_ours_to_write_is_refused_in_one_line() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    runtime().block_on(sample(data));
+    let listen = "[listen]\nhttps = []\nhttp = []\nadmin = []\n";
+    fs::write(data.join("dialtone.toml"), listen).unwrap();
+    let store = data.join("store");
+    let mode = |mode: u32| fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
+    let check = |why: &str| {
+        for verb in [&["store", "check"][..], &["serve"]] {
+            let refused = dialtone(data, verb);
+            let told = stderr(&refused);
+            assert_eq!(code(&refused), Some(1), "{verb:?}: {told}");
+            assert!(refused.stdout.is_empty(), "{verb:?}");
+            let lines: Vec<&str> = told.lines().filter(|line| line.contains(why)).collect();
+            assert_eq!(lines.len(), 1, "{verb:?}: {told}");
+            assert!(lines[0].contains(&store.display().to_string()), "{told}");
+        }
+    };
+    mode(0o500);
+    check("cannot be written");
+    mode(0o700);
+    // Only root can give a folder away; for others the case cannot come about by a test's hand.
+    if std::os::unix::fs::chown(&store, Some(65_534), None).is_ok() {
+        check("belongs to");
+        std::os::unix::fs::chown(&store, Some(0), None).unwrap();
+    }
+    assert_eq!(code(&dialtone(data, &["store", "check"])), Some(0));
+}
+
 #[test]
 fn check_tells_every_problem_of_every_file_at_once() {
     let folder = tempfile::tempdir().unwrap();

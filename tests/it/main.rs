@@ -10,9 +10,11 @@
 mod api;
 mod api_activity;
 mod api_devices;
+mod api_document;
 mod api_health;
 mod api_places;
 mod api_profiles;
+mod api_replay;
 mod cli;
 mod cli_store;
 mod decide;

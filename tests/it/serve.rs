@@ -148,6 +148,9 @@ async fn a_reload_takes_everything_or_nothing() {
     ));
     assert_eq!(bases, server.hub().bases.load_full());
 
+    let refused = &server.hub().counts.reloads_refused;
+    assert_eq!(refused.load(std::sync::atomic::Ordering::Relaxed), 3);
+
     // All is well: names, catalogue and certificate follow.
     server.configure(&more("public_url = \"https://new.example\""));
     assert_eq!(server.running.reload().await, Ok(Vec::new()));

@@ -55,6 +55,40 @@ fn snippet(folder: &Path, words: &[&str]) -> (String, i32) {
     )
 }
 
+/// A site that a verb made is the running server's to tell, and our TFTP address is the
+/// configuration's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_of_a_verb_and_our_own_tftp_address_are_told() {
+    let server = crate::api::Server::start();
+    let site = serde_json::json!({"name": "made", "public_http_url": "http://made.example.net"});
+    server.post("/sites", site).await.good();
+    let file = server.dir.path().join("d.toml");
+    let text = "public_url = \"https://prov.example.net\"\n[listen]\ntftp = [\"192.0.2.10:69\"]\n\
+                [[site]]\nname = \"written\"\npublic_http_url = \"http://written.example.net\"\n";
+    std::fs::write(&file, text).unwrap();
+    let told = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dialtone"))
+            .args(["dhcp", "snippet", "dnsmasq", "--config"])
+            .arg(&file)
+            .arg("--data")
+            .arg(server.dir.path())
+            .args(words)
+            .output()
+            .expect("dialtone");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (text, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (text, _) = told(&[]);
+    assert!(text.contains("192.0.2.10"), "{text}");
+    assert!(!text.contains("made.example.net"));
+    let (text, why) = told(&["--site", "made"]);
+    assert!(text.contains("http://made.example.net"), "{why}");
+    let (text, why) = told(&["--site", "written"]);
+    assert!(text.contains("http://written.example.net"), "{why}");
+    let (text, why) = told(&["--site", "nowhere"]);
+    assert!(text.is_empty() && why.contains("nowhere"), "{why}");
+}
+
 /// A client: its address and what it says in option 60.
 struct Client {
     mac: &'static str,

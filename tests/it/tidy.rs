@@ -375,6 +375,43 @@ fn tests_neither_sleep_nor_are_skipped() {
 
 /// Every `dialtone VERB WORD` in the docs is in the grammar; a code line that begins with it is a
 /// promise.
+/// What `tests/run` leaves out without root is all that needs it.
+#[test]
+fn tests_that_need_root_are_named() {
+    let script = fs::read_to_string(root().join("tests/run")).expect("tests/run");
+    let list = script.split_once("rooted=(").expect("its list").1;
+    let list = list.split_once(')').expect("its end").0;
+    let rooted: Vec<&str> = list.split_whitespace().collect();
+    let marks = [
+        concat!("\"net", "ns\""),
+        concat!("CLONE_", "NEWNET"),
+        concat!("lo", "setup"),
+        concat!("lab::", "{Lab"),
+        concat!("lab::", "Lab"),
+    ];
+    let mut found = BTreeSet::new();
+    for (path, text) in rust("tests/it") {
+        let tests = text.contains("#[test]") || text.contains("#[tokio::test");
+        if !tests || !marks.iter().any(|mark| text.contains(mark)) {
+            continue;
+        }
+        let inside = path.strip_prefix(root().join("tests/it")).expect("inside");
+        let name = inside.with_extension("").display().to_string();
+        let name = name.replace('/', "::");
+        let name = format!("{}::", name.trim_end_matches("::mod"));
+        let covers = |entry: &&&str| name.starts_with(**entry) || entry.starts_with(&name);
+        let entries = rooted.iter().filter(covers).copied();
+        let before = found.len();
+        found.extend(entries);
+        let named = rooted.iter().any(|entry| covers(&entry));
+        assert!(
+            named,
+            "{name} needs root, and tests/run does not know ({before})"
+        );
+    }
+    assert_eq!(found, rooted.iter().copied().collect());
+}
+
 #[test]
 fn the_verbs_of_the_docs_exist() {
     let grammar = dialtone::cli::grammar();

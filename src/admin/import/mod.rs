@@ -3,20 +3,22 @@
 //! The plan is `engine::import`'s, a function of the file and of what the store holds. A dry run asks
 //! it and stores nothing. A commit asks it again, batch by batch, and stores what it says in one
 //! transaction a batch: each device whole, with its tokens and secrets. What somebody else changed in
-//! between is planned anew. An import that was killed is completed by running it again: what is there
-//! is `unchanged`.
+//! between is planned anew. An import that was killed goes on at the next start, and running it again
+//! completes it too: what is there is `unchanged`.
 
 mod report;
+mod resume;
 mod run;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 pub use self::report::{
     ColumnSaid, FoundGroup, FoundItem, ImportView, NotToday, Report, SheetFormat,
 };
-use self::report::{Kept, REPORT_MOST, Rejects};
+use self::report::{Kept, REPORT_MOST, Rejects, Tail};
 use self::run::{Run, Tally};
 use super::device_fields::ARM_FOR;
 use super::{Actor, Admin, Code, FieldError, Problem, behind, time};
@@ -29,11 +31,13 @@ use crate::store::{AuditEntry, Batch, Job, JobState, StoreError, Write};
 
 /// The kind of its jobs in the store.
 pub(crate) const KIND: &str = "import";
+/// How the audit trail calls an import that goes on after a restart.
+const RESUMED: &str = "import.resume";
 /// Imports that run at once: each may hold a large file.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// How a file is to be imported.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ImportAsk {
     pub filename: String,
     /// Plan and report, and store nothing.
@@ -62,7 +66,7 @@ impl Admin {
         let work = tokio::spawn(async move {
             // Never closed, so a turn always comes.
             let _turn = TURNS.acquire().await;
-            admin.import_now(&actor, file, &ask).await
+            admin.import_now(&actor, file, &ask, None).await
         });
         work.await.unwrap_or_else(|_| {
             Err(Problem::new(Code::Internal, "the import broke off")
@@ -75,6 +79,7 @@ impl Admin {
         actor: &Actor,
         file: Vec<u8>,
         ask: &ImportAsk,
+        broken_off: Option<Job>,
     ) -> Result<Report, Problem> {
         let lens = self.lens().await?;
         let terms = terms(ask, lens.now)?;
@@ -85,6 +90,10 @@ impl Admin {
         };
         let digest = Digest(Sha256::digest(&file).into());
         let maps = ask.maps.clone();
+        let upload = match &broken_off {
+            Some(_) => None,
+            None => resume::sealable(&file, ask),
+        };
         // A large file takes seconds: other tasks go on meanwhile.
         let open = move || Inventory::open(file, &maps, words);
         let inventory = tokio::task::spawn_blocking(open)
@@ -99,12 +108,23 @@ impl Admin {
             ask,
             actor,
         };
-        let looks = ask.dry_run || ask.atomic || ask.expect_changes.is_some();
+        // What was expected was looked at before the first of it was done.
+        let expected = ask.expect_changes.filter(|_| broken_off.is_none());
+        let looks = ask.dry_run || ask.atomic || expected.is_some();
         let seen = if looks { Some(run.look().await?) } else { None };
-        if let (Some(expected), Some(seen)) = (ask.expect_changes, &seen) {
+        if let (Some(expected), Some(seen)) = (expected, &seen) {
             as_expected(expected, seen)?;
         }
-        let mut job = self.job(actor, ask, lens.now)?;
+        let (action, mut job) = match broken_off {
+            Some(job) => (
+                RESUMED,
+                Job {
+                    updated: lens.now,
+                    ..job
+                },
+            ),
+            None => ("import.begin", self.job(actor, ask, lens.now)?),
+        };
         let mut report = Report::of(&job.id, ask, &inventory);
         if let Some(seen) = seen.as_ref().filter(|_| ask.dry_run) {
             finish(&mut report, &rejecting(inventory, seen), seen);
@@ -121,10 +141,17 @@ impl Admin {
         }
         job.total = u64::try_from(inventory.len()).unwrap_or(u64::MAX);
         let detail = format!("{}: {} rows, {digest}", ask.filename, inventory.rows());
-        job.body = Some(Kept::new(&report).encode(&self.hub().keys, &job.id, None)?);
+        let keys = &self.hub().keys;
+        let kept = |tail| Kept::new(&report).encode(keys, &job.id, tail);
+        job.body = match &upload {
+            Some(file) => Some(kept(Tail::Upload(ask, file))?),
+            // It lies there.
+            None if action == RESUMED => None,
+            None => Some(kept(Tail::Nothing)?),
+        };
         let begun = vec![
             Write::PutJob(job.clone()),
-            said(actor, "import.begin", &job.id, "begun", detail, lens.now),
+            said(actor, action, &job.id, "begun", detail, lens.now),
         ];
         self.hub().store.commit(Batch::now(begun)).await?;
         job.body = None;
@@ -138,6 +165,7 @@ impl Admin {
             Err(problem) => {
                 job.state = JobState::Failed;
                 job.updated = self.hub().now();
+                job.body = Some(Kept::new(&report).encode(keys, &job.id, Tail::Nothing)?);
                 // A disk that took no row takes none of this either.
                 drop(
                     self.hub()
@@ -235,7 +263,8 @@ impl Admin {
         let now = self.hub().now();
         job.updated = now;
         job.failed = report.rejected;
-        let kept = Kept::new(report).encode(&self.hub().keys, &job.id, rejects.as_ref())?;
+        let tail = rejects.as_ref().map_or(Tail::Nothing, Tail::Rejects);
+        let kept = Kept::new(report).encode(&self.hub().keys, &job.id, tail)?;
         job.body = Some(kept);
         let detail = format!(
             "{}: {} created, {} updated, {} unchanged, {} rows rejected",

@@ -197,20 +197,31 @@ impl Rejects {
     }
 }
 
-/// A report as a job's body: the mark, the length of the JSON, the JSON; then, where rows were
-/// rejected, those rows sealed: the key's number, the sealed bytes.
+/// A report as a job's body: the mark, the length of the JSON, the JSON; then, sealed, the whole file
+/// while the import runs, or the rows that it rejected: the key's number, the sealed bytes.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) report: Report,
     /// Passwords may be in the rejected rows.
     pub(super) secrets: bool,
+    /// How the sealed file is to be imported; none where what is sealed are rejected rows.
+    resume: Option<ImportAsk>,
     sealed: Option<Sealed>,
+}
+
+/// What is sealed behind a report.
+pub(super) enum Tail<'a> {
+    Nothing,
+    Rejects(&'a Rejects),
+    Upload(&'a ImportAsk, &'a Secret),
 }
 
 #[derive(Serialize, Deserialize)]
 struct Head {
     report: Report,
     secrets: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resume: Option<ImportAsk>,
 }
 
 impl Kept {
@@ -218,27 +229,34 @@ impl Kept {
         Self {
             report: report.clone(),
             secrets: false,
+            resume: None,
             sealed: None,
         }
     }
 
-    pub(super) fn encode(
-        self,
-        keys: &Keys,
-        job: &str,
-        rejects: Option<&Rejects>,
-    ) -> Result<Vec<u8>, Problem> {
+    pub(super) fn encode(self, keys: &Keys, job: &str, tail: Tail<'_>) -> Result<Vec<u8>, Problem> {
+        let (secrets, resume, sealed) = match tail {
+            Tail::Nothing => (false, None, None),
+            Tail::Rejects(rejects) => {
+                let sealed = keys.seal(&rejects.text, &aad(job, "rejects"))?;
+                (rejects.secrets, None, Some(sealed))
+            }
+            Tail::Upload(ask, file) => {
+                let sealed = keys.seal(file, &aad(job, "upload"))?;
+                (false, Some(ask.clone()), Some(sealed))
+            }
+        };
         let head = Head {
             report: self.report,
-            secrets: rejects.is_some_and(|rejects| rejects.secrets),
+            secrets,
+            resume,
         };
         let json = serde_json::to_vec(&head).map_err(|_| damaged())?;
         let length = u32::try_from(json.len()).map_err(|_| damaged())?;
         let mut bytes = MARK.to_vec();
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(&json);
-        if let Some(rejects) = rejects {
-            let sealed = keys.seal(&rejects.text, &aad(job))?;
+        if let Some(sealed) = sealed {
             bytes.extend_from_slice(&sealed.key_id.to_be_bytes());
             bytes.extend_from_slice(&sealed.bytes);
         }
@@ -258,14 +276,28 @@ impl Kept {
         Ok(Self {
             report: head.report,
             secrets: head.secrets,
+            resume: head.resume,
             sealed,
         })
     }
 
+    /// The file of an import that was broken off, and how it is to be imported.
+    pub(super) fn upload(
+        &self,
+        keys: &Keys,
+        job: &str,
+    ) -> Result<Option<(ImportAsk, Secret)>, Problem> {
+        let (Some(ask), Some(sealed)) = (&self.resume, &self.sealed) else {
+            return Ok(None);
+        };
+        let file = keys.open(sealed, &aad(job, "upload"))?;
+        Ok(Some((ask.clone(), file)))
+    }
+
     /// The rejected rows; of an import that rejected none, the columns' names.
     pub(super) fn rejects(&self, keys: &Keys, job: &str) -> Result<String, Problem> {
-        if let Some(sealed) = &self.sealed {
-            let text = keys.open(sealed, &aad(job))?;
+        if let Some(sealed) = self.sealed.as_ref().filter(|_| self.resume.is_none()) {
+            let text = keys.open(sealed, &aad(job, "rejects"))?;
             return Ok(text.expose().to_owned());
         }
         let columns = self
@@ -281,9 +313,9 @@ impl Kept {
     }
 }
 
-/// What the rejected rows are bound to.
-fn aad(job: &str) -> String {
-    format!("{}/import/{job}/rejects", crate::model::device::TENANT)
+/// What sealed bytes of a job are bound to.
+fn aad(job: &str, what: &str) -> String {
+    format!("{}/import/{job}/{what}", crate::model::device::TENANT)
 }
 
 fn damaged() -> Problem {

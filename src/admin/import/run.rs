@@ -18,6 +18,7 @@ use crate::engine::import::problem::{Code as Wrong, Findings, Found};
 use crate::engine::import::words::Given;
 use crate::engine::outlook::Block;
 use crate::model::device::{Device, Status};
+use crate::model::event::AlertKind;
 use crate::model::identity::{DeviceId, Mac, Serial};
 use crate::model::secret::Secret;
 use crate::store::{Batch, Expect, Job, KnownAsk, Owner, StoreError, Write};
@@ -233,6 +234,9 @@ impl Run<'_> {
                     let status = device.status_now();
                     arm_anew(&mut change.config, &status, &arm, self.terms.now)?;
                     writes.push(Write::UnpinCertificates { device: device.id });
+                    // What was alarmed of the other unit is over.
+                    let device = device.id;
+                    writes.extend(AlertKind::ALL.map(|kind| Write::RemoveAlert { kind, device }));
                 }
                 for (field, _) in &change.secrets {
                     change.config.arming.exposed.retain(|name| name != field);

@@ -1,11 +1,11 @@
 //! `init`: asks, or takes flags, and writes a configuration and a systemd unit.
 
 mod network;
+mod unit;
 
 use std::fs::{self, OpenOptions};
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use self::unit::{next_steps, systemd};
 use super::exit::{Exit, Fail};
 use super::globals::Globals;
 use super::out;
@@ -33,12 +34,18 @@ pub(super) struct Init {
     /// Networks of that site [default: the interface's]
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
     prefixes: Vec<IpNet>,
-    /// What we do on DHCP
-    #[arg(long, value_name = "MODE", default_value = "off")]
-    dhcp: Dhcp,
+    /// What we do on DHCP [default: off]
+    #[arg(long, value_name = "MODE")]
+    dhcp: Option<Dhcp>,
     /// Addresses that we may lease, with --dhcp server
     #[arg(long, value_name = "FIRST-LAST")]
     pool: Vec<String>,
+    /// Router that units are told, with --dhcp server [default: this machine's, if it is on their network]
+    #[arg(long, value_name = "ADDRESS")]
+    router: Option<Ipv4Addr>,
+    /// DNS servers that units are told, with --dhcp server [default: this machine's]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    dns: Vec<Ipv4Addr>,
     /// Server certificate with its chain, PEM [default: one of our own CA]
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
@@ -85,6 +92,8 @@ struct Leasing {
     /// The interface's network.
     subnet: IpNet,
     pools: Vec<String>,
+    router: Option<Ipv4Addr>,
+    dns: Vec<Ipv4Addr>,
 }
 
 /// Where things go on a machine that we run as root, and elsewhere.
@@ -176,7 +185,47 @@ impl Init {
                 wrong("--interface", what)
             })?),
         };
-        let dhcp = leasing(self.dhcp, interface.as_deref(), net, self.pool)?;
+        let mode = match self.dhcp {
+            Some(mode) => mode,
+            None => match asked(
+                None,
+                "What we do on DHCP: off, server, observe, inform",
+                "off",
+            ) {
+                Some(word) => Dhcp::from_str(&word, true)
+                    .map_err(|_| wrong("--dhcp", format!("{word:?} is no mode")))?,
+                None => Dhcp::Off,
+            },
+        };
+        let mut dhcp = leasing(mode, interface.as_deref(), net)?;
+        if let Some(dhcp) = dhcp.as_mut().filter(|_| mode == Dhcp::Server) {
+            dhcp.pools = match self.pool.is_empty() {
+                true => asked(None, "Addresses that we may lease, FIRST-LAST", "none")
+                    .into_iter()
+                    .collect(),
+                false => self.pool,
+            };
+            if dhcp.pools.is_empty() {
+                let what = "--dhcp server needs --pool FIRST-LAST";
+                return Err(Fail::usage("usage", what));
+            }
+            let known = network::router_in(&dhcp.subnet);
+            dhcp.router = match self.router {
+                Some(router) => Some(router),
+                None => told(
+                    &asked,
+                    "--router",
+                    "Router of that network",
+                    known.as_slice(),
+                )?
+                .first()
+                .copied(),
+            };
+            dhcp.dns = match self.dns.is_empty() {
+                true => told(&asked, "--dns", "Its DNS servers", &network::resolvers())?,
+                false => self.dns,
+            };
+        }
         let site = asked(self.site, "Name of the first site", "main");
         let site = site.unwrap_or_else(|| "main".to_owned());
         let site = values::name(&site).map_err(|what| wrong("--site", what))?;
@@ -187,9 +236,26 @@ impl Init {
             (true, _) => Vec::new(),
         };
         let prefixes = prefixes.iter().map(IpNet::trunc).collect();
-        let certificate = match (self.certificate, self.key) {
+        let chain = match self.certificate {
+            Some(chain) => Some(chain),
+            None => asked(
+                None,
+                "Server certificate with its chain, PEM",
+                "our own CA's",
+            )
+            .map(PathBuf::from),
+        };
+        let key = match (&chain, self.key) {
+            (Some(_), None) => asked(None, "Its key, PEM", "none").map(PathBuf::from),
+            (_, key) => key,
+        };
+        let certificate = match (chain, key) {
             (Some(chain), Some(key)) => Some((absolute(&chain)?, absolute(&key)?)),
-            (Some(_), None) | (None, Some(_) | None) => None,
+            (Some(_), None) => {
+                let what = "a certificate needs its key".to_owned();
+                return Err(wrong("--key", what));
+            }
+            (None, Some(_) | None) => None,
         };
         let here = TimeZone::system();
         Ok(Plan {
@@ -206,12 +272,33 @@ impl Init {
     }
 }
 
+/// Addresses that somebody names when asked; else those that are known.
+fn told(
+    asked: &impl Fn(Option<String>, &str, &str) -> Option<String>,
+    flag: &str,
+    question: &str,
+    known: &[Ipv4Addr],
+) -> Result<Vec<Ipv4Addr>, Fail> {
+    let shown: Vec<String> = known.iter().map(ToString::to_string).collect();
+    let standard = match shown.is_empty() {
+        true => "none".to_owned(),
+        false => shown.join(","),
+    };
+    let Some(answer) = asked(None, question, &standard) else {
+        return Ok(known.to_vec());
+    };
+    let read = |text: &str| {
+        let what = format!("{flag}: {text:?} is not an IPv4 address");
+        text.trim().parse().map_err(|_| Fail::usage("usage", what))
+    };
+    answer.split(',').map(read).collect()
+}
+
 /// What is written of DHCP, or what is missing for it.
 fn leasing(
     mode: Dhcp,
     interface: Option<&str>,
     net: Option<IpNet>,
-    pools: Vec<String>,
 ) -> Result<Option<Leasing>, Fail> {
     let mode = match mode {
         Dhcp::Off => return Ok(None),
@@ -226,17 +313,13 @@ fn leasing(
             "--dhcp needs --interface with the name of one",
         ));
     };
-    if mode == "server" && pools.is_empty() {
-        return Err(Fail::usage(
-            "usage",
-            "--dhcp server needs --pool FIRST-LAST",
-        ));
-    }
     Ok(Some(Leasing {
         mode,
         interface: name.to_owned(),
         subnet: subnet.trunc(),
-        pools,
+        pools: Vec::new(),
+        router: None,
+        dns: Vec::new(),
     }))
 }
 
@@ -307,6 +390,14 @@ impl Plan {
                     pools.join(", "),
                     quoted(&self.site),
                 ));
+                if let Some(router) = dhcp.router {
+                    text.push_str(&format!("router = \"{router}\"\n"));
+                }
+                if !dhcp.dns.is_empty() {
+                    let dns = dhcp.dns.iter().map(|ip| quoted(&ip.to_string()));
+                    let dns: Vec<String> = dns.collect();
+                    text.push_str(&format!("dns = [{}]\n", dns.join(", ")));
+                }
             }
         }
         text
@@ -316,109 +407,6 @@ impl Plan {
 /// A text as TOML writes it.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
-}
-
-/// The data folder that systemd makes and gives to a user of its own making.
-fn is_state(data: &Path) -> bool {
-    data == Path::new(ROOT_DATA)
-}
-
-fn systemd(binary: &Path, config: &Path, plan: &Plan) -> String {
-    let (binary, config) = (binary.display(), config.display());
-    let mut account = if is_state(&plan.data) {
-        "DynamicUser=yes\nStateDirectory=dialtone\nStateDirectoryMode=0700\n".to_owned()
-    } else {
-        let data = plan.data.display();
-        format!("User={ACCOUNT}\nReadWritePaths={data}\n")
-    };
-    if let Some(group) = plan.certificate.as_ref().and_then(|(_, key)| readers(key)) {
-        account.push_str(&format!("SupplementaryGroups={group}\n"));
-    }
-    // Packet sockets, to reach clients that have no address yet.
-    let rights = match plan.dhcp {
-        Some(_) => "CAP_NET_BIND_SERVICE CAP_NET_RAW",
-        None => "CAP_NET_BIND_SERVICE",
-    };
-    format!(
-        "[Unit]\n\
-         Description=dialtone, zero-touch provisioning\n\
-         After=network-online.target\n\
-         Wants=network-online.target\n\n\
-         [Service]\n\
-         Type=notify\n\
-         ExecStart={binary} serve --config {config}\n\
-         ExecReload=kill -HUP $MAINPID\n\
-         {account}\
-         # Ports below 1024, and nothing else that root may do.\n\
-         AmbientCapabilities={rights}\n\
-         CapabilityBoundingSet={rights}\n\
-         Restart=on-failure\n\
-         TimeoutStopSec=45\n\
-         LimitNOFILE=65536\n\
-         NoNewPrivileges=yes\n\
-         ProtectSystem=strict\n\
-         ProtectHome=read-only\n\
-         PrivateTmp=yes\n\n\
-         [Install]\n\
-         WantedBy=multi-user.target\n"
-    )
-}
-
-/// The group that may read a file, if it is not root's.
-fn readers(file: &Path) -> Option<u32> {
-    let about = fs::metadata(file).ok()?;
-    (about.mode() & 0o040 != 0 && about.gid() != 0).then(|| about.gid())
-}
-
-fn next_steps(plan: &Plan, written: &Globals, unit: &Path, root: bool) {
-    // Where a verb looks by itself, it needs not be told.
-    let found = Globals::default()
-        .file()
-        .and_then(|file| absolute(&file).ok());
-    let config = match &written.config {
-        Some(file) if found.as_ref() != Some(file) => format!(" --config {}", file.display()),
-        Some(_) | None => String::new(),
-    };
-    let mut steps = Vec::new();
-    let data = plan.data.display();
-    if root {
-        if !is_state(&plan.data) {
-            if !account_is_there() {
-                steps.push(format!(
-                    "useradd --system --home-dir {data} --shell /usr/sbin/nologin {ACCOUNT}"
-                ));
-            }
-            steps.push(format!("install -d -m 700 -o {ACCOUNT} {data}"));
-        }
-        if !unit.starts_with(UNITS) {
-            steps.push(format!("cp {} {UNITS}/", unit.display()));
-        }
-        steps.push("systemctl daemon-reload".to_owned());
-        steps.push("systemctl enable --now dialtone".to_owned());
-    } else {
-        steps.push(format!("dialtone serve{config}"));
-    }
-    steps.push(format!("dialtone doctor{config}"));
-    out::note("next:");
-    if let Some((_, key)) = plan
-        .certificate
-        .as_ref()
-        .filter(|(_, key)| readers(key).is_none())
-    {
-        let key = key.display();
-        out::note(&format!(
-            "  let a group read {key} (chgrp, chmod g+r), and run init again with --force"
-        ));
-    }
-    for step in steps {
-        out::note(&format!("  {step}"));
-    }
-}
-
-fn account_is_there() -> bool {
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mut names = accounts.lines().filter_map(|line| line.split(':').next());
-    names.any(|name| name == ACCOUNT)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Fail> {
@@ -482,20 +470,25 @@ mod tests {
         assert_eq!(chain, Some(PathBuf::from("/etc/c \"1\".pem")));
 
         let net = "10.99.0.2/16".parse().ok();
-        assert!(leasing(Dhcp::Server, Some("eth1"), net, Vec::new()).is_err());
-        let leasing = leasing(
-            Dhcp::Server,
-            Some("eth1"),
-            net,
-            vec!["10.99.10.0-10.99.99.255".to_owned()],
-        );
+        assert!(leasing(Dhcp::Server, None, net).is_err());
+        let leasing = leasing(Dhcp::Server, Some("eth1"), net).expect("all that is needed");
         let leasing = Plan {
-            dhcp: leasing.expect("all that is needed"),
+            dhcp: leasing.map(|leasing| Leasing {
+                pools: vec!["10.99.10.0-10.99.99.255".to_owned()],
+                router: Some("10.99.0.1".parse().expect("an address")),
+                dns: vec!["10.99.0.53".parse().expect("an address")],
+                ..leasing
+            }),
             ..plan()
         };
         let config = Config::parse("x", &leasing.configuration()).expect("no problem");
         assert_eq!(config.dhcp.mode.as_str(), "server");
-        assert_eq!(config.dhcp.subnets.len(), 1);
+        let subnet = config.dhcp.subnets.first().expect("one network");
+        assert_eq!(subnet.router, "10.99.0.1".parse().ok());
+        assert_eq!(
+            subnet.dns,
+            ["10.99.0.53".parse::<Ipv4Addr>().expect("an address")]
+        );
         let unit = systemd(Path::new("/bin/d"), Path::new("/etc/d.toml"), &leasing);
         assert!(unit.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW\n"));
 

@@ -1,6 +1,6 @@
 //! An interface's address and network, from what the kernel tells in `/proc/net`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -25,6 +25,34 @@ pub(super) fn interfaces() -> Vec<String> {
     names
 }
 
+/// The router of the default route, if it is on this network.
+pub(super) fn router_in(net: &IpNet) -> Option<Ipv4Addr> {
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    gateways(&routes).find(|gateway| net.contains(&IpAddr::V4(*gateway)))
+}
+
+/// The DNS servers that this machine asks, as far as others can ask them too.
+pub(super) fn resolvers() -> Vec<Ipv4Addr> {
+    // Where a resolver of the machine's own stands between, its file has the real ones.
+    let files = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+    let texts = files
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok());
+    texts
+        .map(|text| nameservers(&text))
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+fn nameservers(text: &str) -> Vec<Ipv4Addr> {
+    let servers = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let named = words.next() == Some("nameserver");
+        words.next().filter(|_| named)?.parse().ok()
+    });
+    servers.filter(|ip: &Ipv4Addr| !ip.is_loopback()).collect()
+}
+
 /// The local address that lies in a network which the interface is attached to.
 fn v4(interface: &str, routes: &str, trie: &str) -> Option<Ipv4Net> {
     let nets = networks(routes).filter(|(name, _)| name == interface);
@@ -36,6 +64,28 @@ fn v4(interface: &str, routes: &str, trie: &str) -> Option<Ipv4Net> {
 
 /// Attached networks: routes without a gateway, and not the default one.
 fn networks(routes: &str) -> impl Iterator<Item = (String, Ipv4Net)> {
+    let attached = |route: &Route| route.gateway.is_unspecified() && route.to.prefix_len() > 0;
+    each_route(routes)
+        .filter(attached)
+        .map(|route| (route.interface, route.to))
+}
+
+/// Routers of default routes.
+fn gateways(routes: &str) -> impl Iterator<Item = Ipv4Addr> {
+    let default = |route: &Route| !route.gateway.is_unspecified() && route.to.prefix_len() == 0;
+    each_route(routes)
+        .filter(default)
+        .map(|route| route.gateway)
+}
+
+/// A line of `/proc/net/route`.
+struct Route {
+    interface: String,
+    to: Ipv4Net,
+    gateway: Ipv4Addr,
+}
+
+fn each_route(routes: &str) -> impl Iterator<Item = Route> {
     routes.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         // The kernel writes addresses as numbers of the machine's own order.
@@ -43,10 +93,11 @@ fn networks(routes: &str) -> impl Iterator<Item = (String, Ipv4Net)> {
             let number = u32::from_str_radix(fields.get(at)?, 16).ok()?;
             Some(Ipv4Addr::from(number.to_ne_bytes()))
         };
-        let (to, gateway, mask) = (address(1)?, address(2)?, address(7)?);
-        let net = Ipv4Net::with_netmask(to, mask).ok()?;
-        let attached = gateway.is_unspecified() && net.prefix_len() > 0;
-        attached.then(|| (fields.first().copied().unwrap_or_default().to_owned(), net))
+        Some(Route {
+            interface: fields.first().copied().unwrap_or_default().to_owned(),
+            to: Ipv4Net::with_netmask(address(1)?, address(7)?).ok()?,
+            gateway: address(2)?,
+        })
     })
 }
 
@@ -100,6 +151,15 @@ mod tests {
         let found = v4("eth0", &routes, TRIE).map(|net| net.to_string());
         assert_eq!(found.as_deref(), Some("192.0.2.2/24"));
         assert_eq!(v4("eth1", &routes, TRIE), None);
+        let routers: Vec<String> = gateways(&routes).map(|ip| ip.to_string()).collect();
+        assert_eq!(routers, ["192.0.2.1"]);
+    }
+
+    #[test]
+    fn a_resolver_on_loopback_is_nobody_s() {
+        let text = "# a comment\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n\
+                    search example.net\n";
+        assert_eq!(nameservers(text), [Ipv4Addr::new(192, 0, 2, 53)]);
     }
 
     #[test]

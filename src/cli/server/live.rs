@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
@@ -13,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use super::caps::Caps;
 use super::dhcp;
 use super::folders::{self, CertFiles};
+use super::former;
 use super::names::{self, Addresses};
 use crate::admin::{self, profile, settings};
 use crate::catalog::{Catalog, Problem, Severity};
@@ -201,7 +203,7 @@ impl Live {
     /// Follows what people changed in the store: certificate names, anchors, caps.
     pub(super) async fn follow(&self) {
         self.notice_anchors();
-        if let Err(error) = self.rename() {
+        if let Err(error) = self.rename().await {
             tracing::error!(%error, "the server certificate was not made anew");
         }
         self.count().await;
@@ -216,11 +218,17 @@ impl Live {
         }
     }
 
-    /// Server certificates for the names that hold now.
-    fn rename(&self) -> Result<(), String> {
+    /// Server certificates for the names that hold now, and for those of before that somebody needs.
+    async fn rename(&self) -> Result<(), String> {
         let settings = self.hub.store.settings().map_err(text)?;
-        let names =
-            names::certificate_names(&self.config(), &self.addresses, settings.sites.values());
+        let (config, sites) = (self.config(), settings.sites.values());
+        let told = names::https_hosts(&config, &self.addresses, sites.clone());
+        match former::follow(&self.hub, &told).await {
+            Ok(hosts) => self.hub.former.store(Arc::new(hosts)),
+            Err(error) => tracing::error!(%error, "hosts of before stay as they were"),
+        }
+        let former = self.hub.former.load_full();
+        let names = names::certificate_names(&config, &self.addresses, sites, &former);
         let (servers, reissued) = self.authority.servers(&names).map_err(text)?;
         if reissued == crate::pki::Reissued::Made {
             self.tls.set_own(servers).map_err(text)?;
@@ -265,6 +273,15 @@ impl Live {
     /// Reads everything again and takes it, or keeps what there is and says why. Gives what could
     /// not be taken without a restart.
     pub(super) async fn reload(self: &Arc<Self>) -> Result<Vec<String>, Vec<String>> {
+        let taken = self.take_all().await;
+        if taken.is_err() {
+            let refused = &self.hub.counts.reloads_refused;
+            refused.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    async fn take_all(self: &Arc<Self>) -> Result<Vec<String>, Vec<String>> {
         let _turn = self.turn.lock().await;
         let reader = Arc::clone(self);
         let fresh = tokio::task::spawn_blocking(move || reader.read());

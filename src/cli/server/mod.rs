@@ -8,6 +8,7 @@ mod account;
 mod caps;
 mod dhcp;
 pub mod folders;
+mod former;
 mod live;
 mod names;
 mod tasks;
@@ -32,7 +33,7 @@ use crate::admin::settings;
 use crate::answer::Door;
 use crate::config::{self, Config};
 use crate::engine::sightings::Sightings;
-use crate::hub::{Bases, Clock, Hub, Random};
+use crate::hub::{Bases, Clock, Counts, Hub, Random};
 use crate::net::dhcp::{Wire, WireError};
 use crate::net::limits::Limits;
 use crate::net::listen::{self, ListenError, Stop};
@@ -227,7 +228,8 @@ async fn launch<D: Door>(
     let authority = Authority::open(&config.data.join("ca"))?;
     let admin_socket = bind_socket(&config.admin_socket())?;
     let rows = store.settings()?;
-    let names = names::certificate_names(&config, &addresses, rows.sites.values());
+    let hosts = former::known(&store).await?;
+    let names = names::certificate_names(&config, &addresses, rows.sites.values(), &hosts);
     let (servers, _) = authority.servers(&names)?;
     let (tls, problems) = Tls::new(servers, folders::certificate_files(&config))?;
     for problem in problems {
@@ -238,6 +240,7 @@ async fn launch<D: Door>(
         keys,
         catalog: ArcSwap::new(catalog),
         written: ArcSwap::from_pointee(config.rows.clone()),
+        former: ArcSwap::from_pointee(hosts),
         bases: ArcSwap::from_pointee(names::bases(&config, &addresses, tls.certified())),
         ca_pem: authority.pem().to_owned(),
         anchored: ArcSwap::from_pointee(BTreeSet::new()),
@@ -246,6 +249,7 @@ async fn launch<D: Door>(
         clock,
         random,
         news: broadcast::channel(NEWS).0,
+        counts: Counts::default(),
     });
     // A full disk keeps nothing of the file from the store, and nobody from being served.
     match settings::apply_config(&hub, &config).await {
@@ -275,6 +279,7 @@ async fn launch<D: Door>(
     let explaining = explaining.unwrap_or_else(|| Service::new(Arc::clone(&hub)));
     let people = tasks::people(&live, explaining, &stop);
     tasks::serve_people(&mut tasks, admin_socket, bound.admin, people, &live, &stop)?;
+    tasks::go_on(&mut tasks, &live, &stop);
     tasks::serve_sip_pnp(&mut tasks, bound.sip_pnp, door.clone(), &live, &stop);
     tasks::serve_tftp(&mut tasks, bound.tftp, door.clone(), &live, &stop);
     let plan = live.config().dhcp.clone();

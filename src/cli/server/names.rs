@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::config::Config;
-use crate::hub::Bases;
+use crate::hub::{Bases, FormerHost};
 use crate::model::identity::Channel;
 use crate::model::site::Site;
 
@@ -96,12 +96,30 @@ pub(super) fn bases(config: &Config, addresses: &Addresses, certified: Vec<Strin
     }
 }
 
+/// Hosts of the HTTPS bases that units are told.
+pub(super) fn https_hosts<'a>(
+    config: &Config,
+    addresses: &Addresses,
+    sites: impl Iterator<Item = &'a Site>,
+) -> Vec<String> {
+    let global = bases(config, addresses, Vec::new()).https.into_iter();
+    let of_sites = sites.filter_map(|site| site.public_url.clone());
+    let mut hosts: Vec<String> = global
+        .chain(of_sites)
+        .filter_map(|url| host(&url))
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
 /// Host names and addresses of our own server certificate: of every HTTPS base, alias and address
-/// that speaks TLS. Sorted, each once, never empty.
+/// that speaks TLS, and of bases of before. Sorted, each once, never empty.
 pub(super) fn certificate_names<'a>(
     config: &Config,
     addresses: &Addresses,
     sites: impl Iterator<Item = &'a Site>,
+    former: &[FormerHost],
 ) -> Vec<String> {
     let urls = config.public_url.iter().cloned();
     let of_sites = sites.filter_map(|site| site.public_url.clone());
@@ -114,6 +132,7 @@ pub(super) fn certificate_names<'a>(
         .chain(of_sites)
         .filter_map(|url| host(&url))
         .chain(config.public_aliases.iter().cloned())
+        .chain(former.iter().map(|old| old.host.clone()))
         .chain(
             bound
                 .filter(|ip| !ip.is_unspecified())
@@ -191,10 +210,15 @@ mod tests {
         let mut config = Config::default();
         let none = || std::iter::empty();
         let wildcard = addresses("0.0.0.0:443");
-        assert_eq!(certificate_names(&config, &wildcard, none()), ["localhost"]);
+        let names = certificate_names(&config, &wildcard, none(), &[]);
+        assert_eq!(names, ["localhost"]);
         config.public_url = Some("https://A.example:8443/x/".to_owned());
         config.public_aliases = vec!["a.example".to_owned(), "b.example".to_owned()];
-        let names = certificate_names(&config, &addresses("[::1]:443"), none());
-        assert_eq!(names, ["::1", "a.example", "b.example"]);
+        let old = FormerHost {
+            host: "old.example".to_owned(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let names = certificate_names(&config, &addresses("[::1]:443"), none(), &[old]);
+        assert_eq!(names, ["::1", "a.example", "b.example", "old.example"]);
     }
 }

@@ -54,6 +54,24 @@ pub(super) fn people(live: &Arc<Live>, service: Service, stop: &Stop) -> State {
     State::new(admin, setup, stop.drain.clone())
 }
 
+/// Imports that the last end broke off.
+pub(super) fn go_on(tasks: &mut Tasks, live: &Arc<Live>, stop: &Stop) {
+    let (admin, stop) = (Admin::new(Arc::clone(&live.hub)), stop.drain.clone());
+    tasks.spawn(async move {
+        let done = tokio::select! {
+            done = admin.resume_imports() => done,
+            () = stop.cancelled() => Ok(()),
+        };
+        if let Err(problem) = done {
+            tracing::error!(
+                why = problem.detail,
+                "imports that were broken off do not go on"
+            );
+        }
+        Ok(())
+    });
+}
+
 /// The people's listeners; over TLS as soon as an address is not loopback.
 pub(super) fn serve_people(
     tasks: &mut Tasks,

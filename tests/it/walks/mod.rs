@@ -9,6 +9,7 @@ mod desk_phone;
 mod families;
 mod handshake;
 mod lossy;
+mod moved;
 mod plain_phone;
 mod pnp;
 mod port;
