@@ -11,7 +11,8 @@ pub struct Limits {
     pub line: usize,
     /// The most header fields.
     pub headers: usize,
-    /// From `accept` to the end of the TLS handshake.
+    /// How long a peer may take for its ClientHello, and for the rest of its TLS handshake. What we
+    /// let it wait in between is `answer_time` at most, and no fault of its.
     pub handshake_time: Duration,
     /// TLS handshakes at work at once. A permit is taken when the ClientHello is there, so that
     /// silent sockets hold none.
@@ -34,9 +35,11 @@ pub struct Limits {
     pub vanished: Duration,
     /// Connections of one address (IPv6: of one /64) that no site claims.
     pub per_address: usize,
-    /// Connections in all.
+    /// Connections that are served at once.
     pub connections: usize,
-    /// Of these, the share in percent that addresses outside every site may fill.
+    /// Connections that wait for one of these places; beyond, the kernel keeps a site's units.
+    pub waiting: usize,
+    /// Of both, the share in percent that addresses outside every site may fill.
     pub strangers_percent: usize,
     /// Above this share in percent every response ends its connection.
     pub crowded_percent: usize,
@@ -68,6 +71,8 @@ impl Default for Limits {
             per_address: 64,
             // An idle one costs 12 KB, over TLS 35 KB.
             connections: 4096,
+            // One costs its socket and 1 KB.
+            waiting: 4096,
             strangers_percent: 75,
             crowded_percent: 60,
             drain: Duration::from_secs(30),

@@ -12,7 +12,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -119,12 +119,21 @@ pub async fn run<D: Door>(
         match accepted {
             Ok((stream, peer)) => {
                 pause = plane.limits.accept_pause;
-                let plane = Arc::clone(&plane);
-                let drain = stop.drain.clone();
-                match plane.admission.admit(peer.ip()) {
+                let admitted = tokio::select! {
+                    admitted = plane.admission.admit(peer.ip()) => admitted,
+                    () = stop.drain.cancelled() => break,
+                };
+                match admitted {
                     Ok(admitted) => {
+                        let (plane, drain) = (Arc::clone(&plane), stop.drain.clone());
                         connections.spawn(async move {
-                            serve(stream, peer, channel, plane, drain).await;
+                            let mut admitted = admitted;
+                            tokio::select! {
+                                () = admitted.take_place() => {}
+                                () = drain.cancelled() => return,
+                            }
+                            // On the heap: who waits costs little.
+                            Box::pin(serve(stream, peer, channel, plane, drain)).await;
                             drop(admitted);
                         });
                     }
@@ -197,9 +206,8 @@ async fn serve<D: Door>(
     let address = peer.ip();
     match &plane.tls {
         Some(tls) if channel == Channel::Https => {
-            let deadline = Instant::now() + plane.limits.handshake_time;
             let shaken = tokio::select! {
-                shaken = handshake(stream, tls, &plane.handshakes, deadline) => shaken,
+                shaken = handshake(stream, tls, &plane) => shaken,
                 () = drain.cancelled() => return,
             };
             match shaken {
@@ -229,12 +237,13 @@ async fn serve<D: Door>(
 }
 
 /// A stream after its handshake, or why there is none; `None` where nobody asked for one.
-async fn handshake(
+async fn handshake<D: Door>(
     stream: TcpStream,
     tls: &Tls,
-    handshakes: &Semaphore,
-    deadline: Instant,
+    plane: &Plane<D>,
 ) -> Result<TlsStream<TcpStream>, Option<TlsFailure>> {
+    let limits = &plane.limits;
+    let deadline = Instant::now() + limits.handshake_time;
     let mut first = [0_u8; 3];
     let seen = match timeout_at(deadline, stream.peek(&mut first)).await {
         Ok(Ok(seen)) if seen > 0 => first.get(..seen).unwrap_or_default(),
@@ -249,12 +258,12 @@ async fn handshake(
         Ok(Err(error)) => return Err(tls::failure(&error)),
         Err(_) => return Err(None),
     };
-    // The hello is whole: from here on the peer costs more than a socket.
-    let shaken = timeout_at(deadline, async {
-        let _permit = handshakes.acquire().await;
-        start.into_stream(tls.config()).await
-    });
-    match shaken.await {
+    // The hello is whole: from here on the peer costs more than a socket. Its time stands still
+    // while it waits for its turn.
+    let Ok(_permit) = timeout(limits.answer_time, plane.handshakes.acquire()).await else {
+        return Err(None);
+    };
+    match timeout(limits.handshake_time, start.into_stream(tls.config())).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(tls::failure(&error)),
         Err(_) => Err(Some(TlsFailure::Other)),
