@@ -44,6 +44,8 @@ pub struct Hub {
     pub clock: Clock,
     pub random: Random,
     pub news: broadcast::Sender<News>,
+    /// Units that changed, for whoever follows the inventory: no flood of other news laps it.
+    pub devices: broadcast::Sender<DeviceId>,
     pub counts: Counts,
 }
 
@@ -64,6 +66,9 @@ impl Hub {
 
     /// Tells whoever listens; nobody listening is no trouble.
     pub fn tell(&self, news: News) {
+        if let News::Device(id) = &news {
+            drop(self.devices.send(*id));
+        }
         drop(self.news.send(news));
     }
 }

@@ -2,8 +2,9 @@
 //! it. What is wanted is checked against it too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -14,12 +15,14 @@ use crate::catalog::manifest::{Family, Vendor};
 use crate::catalog::site_profile::{DEFAULT, SiteProfile};
 use crate::engine::https::{self, Front, Shown, When};
 use crate::engine::known::{ProfileKey, PublishedAt};
+use crate::engine::lease::Filled;
 use crate::engine::outlook::{self, Around, Block};
 use crate::engine::resolve::{self, Values};
 use crate::hub::Bases;
 use crate::model::access::Class;
 use crate::model::activation::Flag;
 use crate::model::device::{Config, Device, Status};
+use crate::model::dhcp::Mode;
 use crate::model::identity::{Assurance, Digest, Serial};
 use crate::model::site::Site;
 use crate::store::Settings;
@@ -39,6 +42,8 @@ pub struct Lens {
     /// MACs with a lease, as numbers.
     macs: BTreeSet<u64>,
     serials: BTreeSet<Serial>,
+    /// What our DHCP does, and the networks that it looks after.
+    dhcp: (Mode, Vec<Filled>),
 }
 
 /// A device as people see it.
@@ -69,6 +74,10 @@ impl Admin {
         let open = self
             .reads_of(rows.map(|(kind, row)| (kind.clone(), row.digest)))
             .await?;
+        let dhcp = {
+            let board = hub.dhcp.lock().unwrap_or_else(PoisonError::into_inner);
+            (board.mode, board.filled.clone())
+        };
         let good = || leases.iter().filter(|lease| lease.until > now);
         Ok(Lens {
             catalog: hub.catalog.load_full(),
@@ -79,6 +88,7 @@ impl Admin {
             anchored: hub.anchored.load_full(),
             bases: hub.bases.load_full(),
             now,
+            dhcp,
             macs: good().map(|lease| lease.mac.number()).collect(),
             serials: good().filter_map(|lease| lease.serial.clone()).collect(),
         })
@@ -124,7 +134,8 @@ impl Lens {
                 anchored: &self.anchored,
                 shown: self.front().at(site),
                 http: self.bases.http.is_some() || own(|site| &site.public_http_url),
-                leased: self.leased(config, family),
+                leased: self.leased(config, family)
+                    || site.is_some_and(|site| self.leases_at(site)),
                 class: self.class(config),
                 now: self.now,
             },
@@ -162,6 +173,19 @@ impl Lens {
             status,
             device,
         }
+    }
+
+    /// Whether our DHCP will see the leases of a site's units, so that each comes with its proof.
+    fn leases_at(&self, site: &Site) -> bool {
+        let (mode, networks) = &self.dhcp;
+        let here = |network: &Filled| match &network.site {
+            Some(name) => *name == site.name,
+            None => site
+                .prefixes
+                .iter()
+                .any(|prefix| prefix.contains(&IpNet::V4(network.net))),
+        };
+        matches!(mode, Mode::Server | Mode::Observe) && networks.iter().any(here)
     }
 
     /// Whether a lease ties an address to this unit.

@@ -7,6 +7,7 @@ use super::variables::{self, Row};
 use super::{Actor, Admin, Ask, Changed, Code, FieldError, Lens, Problem, TRIES};
 use crate::catalog::vocabulary::Variable;
 use crate::config::values;
+use crate::model::dhcp::KEPT_ADDRESS;
 use crate::model::profile::{Layer, Scope, Value, Variables};
 use crate::store::{Batch, Owner, StoreError, Write};
 
@@ -179,6 +180,12 @@ impl Admin {
             lens,
         };
         let (mut secrets, mut errors) = (Vec::new(), Vec::new());
+        if matches!(named.get(KEPT_ADDRESS), Some(Some(_))) {
+            let what = "an address is kept for one unit, and this is set for many";
+            let field = format!("variables.{KEPT_ADDRESS}");
+            let hint = format!("dialtone device set UNIT --set {KEPT_ADDRESS}=ADDRESS");
+            errors.push(FieldError::new(&field, Code::ValueInvalid, what.to_owned()).hint(hint));
+        }
         let mut scope = old.clone();
         variables::merge(&mut scope.variables, named, &row, &mut secrets, &mut errors)?;
         Problem::unless_clean(errors)?;

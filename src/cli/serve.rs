@@ -147,6 +147,7 @@ pub(super) fn failed(error: &ServerError) -> Fail {
         | ServerError::Pki(_)
         | ServerError::Store(_)
         | ServerError::Task(_)
+        | ServerError::Threads(_)
         | ServerError::Tls(_) => Fail::failed("server", error),
     }
 }

@@ -8,6 +8,9 @@ use ipnet::Ipv4Net;
 /// network gives them. Two of one code are read as one long value (RFC 3396).
 pub const OWN_OPTIONS: [u8; 15] = [0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 61, 82, 118, 255];
 
+/// The variable of a unit that keeps an address for it.
+pub const KEPT_ADDRESS: &str = "dhcp_address";
+
 /// How the server takes part in DHCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {

@@ -30,13 +30,13 @@ pub struct Admission {
 }
 
 /// Seats, of which strangers may fill a share. Whoever finds none waits in a line.
-struct Seats {
+pub(super) struct Seats {
     all: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
 }
 
 /// A seat; free again when dropped.
-struct Seat {
+pub(super) struct Seat {
     _one: OwnedSemaphorePermit,
     _of_strangers: Option<OwnedSemaphorePermit>,
 }
@@ -63,9 +63,10 @@ pub enum TurnedAway {
 }
 
 impl Seats {
-    fn new(all: usize, strangers_percent: usize) -> Self {
+    pub(super) fn new(all: usize, strangers_percent: usize) -> Self {
         let all = all.min(Semaphore::MAX_PERMITS);
-        let strangers = all.saturating_mul(strangers_percent) / 100;
+        // Of however few, one.
+        let strangers = all.saturating_mul(strangers_percent).div_ceil(100);
         Self {
             all: Arc::new(Semaphore::new(all)),
             strangers: Arc::new(Semaphore::new(strangers)),
@@ -74,7 +75,7 @@ impl Seats {
 
     /// A seat, as soon as those who came before have theirs. `None` never happens: nobody closes
     /// these semaphores.
-    async fn wait(&self, stranger: bool) -> Option<Seat> {
+    pub(super) async fn wait(&self, stranger: bool) -> Option<Seat> {
         let strangers = Arc::clone(&self.strangers);
         // First the smaller share: a stranger who waits for it keeps nobody else from a seat.
         let of_strangers = match stranger {
@@ -172,6 +173,11 @@ impl Admission {
 }
 
 impl Admitted {
+    /// Whether it comes from outside every site.
+    pub fn is_stranger(&self) -> bool {
+        self.stranger
+    }
+
     /// Waits for a place to be served at, in the order of arrival.
     pub async fn take_place(&mut self) {
         let places = &self.held.admission.places;
@@ -233,7 +239,10 @@ mod tests {
         }
     }
 
-    async fn admit(admission: &Arc<Admission>, source: &str) -> Option<Result<Admitted, TurnedAway>> {
+    async fn admit(
+        admission: &Arc<Admission>,
+        source: &str,
+    ) -> Option<Result<Admitted, TurnedAway>> {
         now(admission.admit(source.parse().unwrap())).await
     }
 
@@ -285,10 +294,7 @@ mod tests {
         }
         let mut first = admit(&admission, SITE).await.unwrap().unwrap();
         let mut second = admit(&admission, STRANGER).await.unwrap().unwrap();
-        let (mut one, mut two) = (
-            Box::pin(first.take_place()),
-            Box::pin(second.take_place()),
-        );
+        let (mut one, mut two) = (Box::pin(first.take_place()), Box::pin(second.take_place()));
         assert!(now(&mut one).await.is_none());
         assert!(now(&mut two).await.is_none());
         served_now.pop();

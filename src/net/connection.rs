@@ -26,6 +26,8 @@ use crate::model::identity::Channel;
 /// Whom a connection belongs to.
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
+    /// From outside every site.
+    pub(crate) stranger: bool,
     pub(crate) channel: Channel,
     pub(crate) certificate: Option<PeerCertificate>,
 }
@@ -200,6 +202,8 @@ async fn exchange<D: Door>(mut head: Head, peer: &Peer, plane: &Plane<D>) -> Enc
         certificate: peer.certificate.clone(),
         ..Facts::new(peer.channel, target)
     };
+    let turn = plane.at_work.wait(peer.stranger).await;
     let answer = plane.door.answer(facts).await;
+    drop(turn);
     http::encode(answer, &conditions).await
 }

@@ -17,11 +17,13 @@ pub struct Limits {
     /// TLS handshakes at work at once. A permit is taken when the ClientHello is there, so that
     /// silent sockets hold none.
     pub handshakes: usize,
+    /// Requests that the core works at. The others wait in the order in which their heads were whole.
+    pub at_work: usize,
     /// From the connection's start (or the handshake's end) to the first octet of a request.
     pub first_byte: Duration,
     /// From a head's first octet to its last.
     pub head_time: Duration,
-    /// How long the core may take to decide.
+    /// How long the core may take to decide, with the wait for its turn.
     pub answer_time: Duration,
     /// How long a response may take however slow the reader is.
     pub response_grace: Duration,
@@ -60,6 +62,7 @@ impl Default for Limits {
             headers: 100,
             handshake_time: Duration::from_secs(10),
             handshakes: 512,
+            at_work: 256,
             first_byte: Duration::from_secs(10),
             head_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(30),

@@ -1,7 +1,7 @@
 //! Listeners of the device plane: accept, admit, shake hands, serve, drain.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +10,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, TurnedAway};
+use super::admission::{Admission, Seats, TurnedAway};
 use super::connection::{self, Peer};
 use super::limits::Limits;
 use super::tls::{self, Tls};
@@ -38,7 +37,8 @@ pub struct Plane<D> {
     pub judge: JudgeChain,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted: Vec<IpNet>,
-    handshakes: Semaphore,
+    handshakes: Seats,
+    pub(super) at_work: Seats,
 }
 
 /// Two signals to stop, as an operator sends them.
@@ -67,7 +67,8 @@ impl<D: Door> Plane<D> {
     pub fn new(door: D, limits: Limits, admission: Arc<Admission>) -> Self {
         Self {
             door,
-            handshakes: Semaphore::new(limits.handshakes),
+            handshakes: Seats::new(limits.handshakes, limits.strangers_percent),
+            at_work: Seats::new(limits.at_work, limits.strangers_percent),
             limits: Arc::new(limits),
             admission,
             tls: None,
@@ -133,7 +134,8 @@ pub async fn run<D: Door>(
                                 () = drain.cancelled() => return,
                             }
                             // On the heap: who waits costs little.
-                            Box::pin(serve(stream, peer, channel, plane, drain)).await;
+                            let from = (peer.ip(), admitted.is_stranger());
+                            Box::pin(serve(stream, from, channel, plane, drain)).await;
                             drop(admitted);
                         });
                     }
@@ -190,7 +192,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
 
 async fn serve<D: Door>(
     stream: TcpStream,
-    peer: SocketAddr,
+    (address, stranger): (IpAddr, bool),
     channel: Channel,
     plane: Arc<Plane<D>>,
     drain: CancellationToken,
@@ -203,11 +205,10 @@ async fn serve<D: Door>(
     if set.is_err() {
         return;
     }
-    let address = peer.ip();
     match &plane.tls {
         Some(tls) if channel == Channel::Https => {
             let shaken = tokio::select! {
-                shaken = handshake(stream, tls, &plane) => shaken,
+                shaken = handshake(stream, stranger, tls, &plane) => shaken,
                 () = drain.cancelled() => return,
             };
             match shaken {
@@ -216,6 +217,7 @@ async fn serve<D: Door>(
                     let certificate = chain.and_then(|chain| (plane.judge)(chain));
                     let peer = Peer {
                         address,
+                        stranger,
                         channel,
                         certificate,
                     };
@@ -228,6 +230,7 @@ async fn serve<D: Door>(
         Some(_) | None => {
             let peer = Peer {
                 address,
+                stranger,
                 channel,
                 certificate: None,
             };
@@ -239,6 +242,7 @@ async fn serve<D: Door>(
 /// A stream after its handshake, or why there is none; `None` where nobody asked for one.
 async fn handshake<D: Door>(
     stream: TcpStream,
+    stranger: bool,
     tls: &Tls,
     plane: &Plane<D>,
 ) -> Result<TlsStream<TcpStream>, Option<TlsFailure>> {
@@ -260,7 +264,7 @@ async fn handshake<D: Door>(
     };
     // The hello is whole: from here on the peer costs more than a socket. Its time stands still
     // while it waits for its turn.
-    let Ok(_permit) = timeout(limits.answer_time, plane.handshakes.acquire()).await else {
+    let Ok(_permit) = timeout(limits.answer_time, plane.handshakes.wait(stranger)).await else {
         return Err(None);
     };
     match timeout(limits.handshake_time, start.into_stream(tls.config())).await {

@@ -56,6 +56,15 @@ impl Alarms {
         }
     }
 
+    /// What was due could not be written: it is due at once, with what came meanwhile.
+    pub(super) fn give_back(&self, kind: AlertKind, device: DeviceId, count: u64, now: Timestamp) {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let long_ago = now.saturating_sub(PACE).unwrap_or(Timestamp::MIN);
+        let (at, waiting) = rows.entry((kind, device)).or_insert((now, 0));
+        *at = long_ago;
+        *waiting = waiting.saturating_add(count);
+    }
+
     /// The batch is in the store: what was in it starts a pace, and the others wait.
     pub(super) fn settle(&self, raised: &[Raised], now: Timestamp) {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -170,7 +170,7 @@ mod tests {
             prop_assert_eq!(found.unwrap(), wanted);
             for key in 0_u8..12 {
                 let key = vec![key];
-                let found = overlay.get(&key).map_or_else(|| engine.get(&key), |value| value);
+                let found = overlay.get(&key).unwrap_or_else(|| engine.get(&key));
                 prop_assert_eq!(found, model.get(&key));
             }
             let octets = |table: &Table| -> usize {

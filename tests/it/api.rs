@@ -93,6 +93,7 @@ impl Server {
             random: Arc::new(move || Some(u128::from(number.fetch_add(1, Ordering::SeqCst)))),
             news: tokio::sync::broadcast::channel(64).0,
             counts: dialtone::hub::Counts::default(),
+            devices: tokio::sync::broadcast::channel(64).0,
         });
         let admin = Admin::new(Arc::clone(&hub));
         let stop = CancellationToken::new();

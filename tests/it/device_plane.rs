@@ -121,12 +121,60 @@ impl Door for FakeDoor {
     }
 }
 
+/// What the door was told, in its order.
+pub(crate) struct Ear(Mutex<mpsc::UnboundedReceiver<Told>>);
+
+impl Ear {
+    pub(crate) fn new(heard: mpsc::UnboundedReceiver<Told>) -> Self {
+        Self(Mutex::new(heard))
+    }
+
+    /// The next thing that the door was told.
+    pub(crate) async fn told(&self) -> Told {
+        let mut told = self.0.lock().await;
+        let next = tokio::time::timeout(PATIENCE, told.recv()).await;
+        next.expect("the door hears of it").expect("the door lives")
+    }
+
+    /// The next request, whatever else was told before.
+    pub(crate) async fn asked(&self) -> Facts {
+        loop {
+            if let Told::Asked(facts) = self.told().await {
+                return *facts;
+            }
+        }
+    }
+
+    /// The next end of a transfer.
+    pub(crate) async fn delivered(&self) -> (u64, Delivery, u64) {
+        loop {
+            if let Told::Delivered(ticket, how, bytes) = self.told().await {
+                return (ticket, how, bytes);
+            }
+        }
+    }
+
+    pub(crate) async fn handshake_failure(&self) -> TlsFailure {
+        loop {
+            if let Told::HandshakeFailed(why) = self.told().await {
+                return why;
+            }
+        }
+    }
+
+    /// What was told so far, without waiting.
+    pub(crate) async fn heard(&self) -> Vec<Told> {
+        let mut told = self.0.lock().await;
+        std::iter::from_fn(|| told.try_recv().ok()).collect()
+    }
+}
+
 /// A running listener.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) stop: Stop,
     pub(crate) door: FakeDoor,
-    told: Mutex<mpsc::UnboundedReceiver<Told>>,
+    ear: Ear,
     run: JoinHandle<Result<(), ListenError>>,
 }
 
@@ -135,6 +183,14 @@ pub(crate) struct Server {
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) big: Option<(PathBuf, u64)>,
+}
+
+impl std::ops::Deref for Server {
+    type Target = Ear;
+
+    fn deref(&self) -> &Ear {
+        &self.ear
+    }
 }
 
 impl Server {
@@ -168,48 +224,9 @@ impl Server {
             address,
             stop,
             door,
-            told: Mutex::new(heard),
+            ear: Ear::new(heard),
             run,
         }
-    }
-
-    /// The next thing that the door was told.
-    pub(crate) async fn told(&self) -> Told {
-        let mut told = self.told.lock().await;
-        let next = tokio::time::timeout(PATIENCE, told.recv()).await;
-        next.expect("the door hears of it").expect("the door lives")
-    }
-
-    /// The next request, whatever else was told before.
-    pub(crate) async fn asked(&self) -> Facts {
-        loop {
-            if let Told::Asked(facts) = self.told().await {
-                return *facts;
-            }
-        }
-    }
-
-    /// The next end of a transfer.
-    pub(crate) async fn delivered(&self) -> (u64, Delivery, u64) {
-        loop {
-            if let Told::Delivered(ticket, how, bytes) = self.told().await {
-                return (ticket, how, bytes);
-            }
-        }
-    }
-
-    pub(crate) async fn handshake_failure(&self) -> TlsFailure {
-        loop {
-            if let Told::HandshakeFailed(why) = self.told().await {
-                return why;
-            }
-        }
-    }
-
-    /// What was told so far, without waiting.
-    pub(crate) async fn heard(&self) -> Vec<Told> {
-        let mut told = self.told.lock().await;
-        std::iter::from_fn(|| told.try_recv().ok()).collect()
     }
 
     pub(crate) async fn ended(self) -> Result<(), ListenError> {

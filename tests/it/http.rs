@@ -504,3 +504,33 @@ async fn f16_the_second_signal_ends_at_once() {
     server.ended().await.unwrap();
     assert_eq!(read_to_end(&mut busy).await, "");
 }
+
+#[tokio::test]
+async fn who_finds_no_place_waits_for_it_and_is_served() {
+    let limits = Limits {
+        connections: 2,
+        strangers_percent: 100,
+        ..Limits::default()
+    };
+    let server = Server::limited(limits);
+    // Both places are taken for as long as these do not say what they want.
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /a.cfg HTTP/1.1\r\n").await.unwrap();
+        slow.push(stream);
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(get("").as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    for stream in slow.iter_mut() {
+        stream.write_all(b"\r\n").await.unwrap();
+        assert_eq!(read_response(stream).await.1.len(), 6144);
+    }
+    for stream in &mut waiting {
+        assert_eq!(status(&read_to_end(stream).await), "200");
+    }
+}

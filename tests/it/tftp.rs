@@ -549,3 +549,17 @@ async fn c17_slashes_and_case_are_left_to_the_core() {
         assert_eq!(facts.target.token.is_some(), name.starts_with("u/"));
     }
 }
+
+#[tokio::test]
+async fn what_the_core_decides_too_late_is_given_back() {
+    let limits = TftpLimits {
+        answer_time: Duration::ZERO,
+        ..TftpLimits::default()
+    };
+    let server = Server::start("127.0.0.1:0", None, limits);
+    let client = Client::new(server.address).await;
+    client.read("wait.cfg", &[]).await;
+    server.asked().await;
+    server.door.release.notify_one();
+    assert_eq!(server.delivered().await, (4, Delivery::Unanswered, 0));
+}

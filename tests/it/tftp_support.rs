@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dialtone::answer::Delivery;
-use dialtone::engine::facts::Facts;
 use dialtone::net::limits::TftpLimits;
 use dialtone::net::listen::{ListenError, Stop};
 use dialtone::net::tftp::{self, Plane};
 use tokio::net::UdpSocket;
-use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::device_plane::{FakeDoor, PATIENCE, Told};
+use crate::device_plane::{Ear, FakeDoor, PATIENCE};
 
 /// How long nothing must come before a test believes that nothing will.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
@@ -26,8 +23,16 @@ pub(crate) struct Server {
     pub(crate) stop: Stop,
     pub(crate) plane: Arc<Plane<FakeDoor>>,
     pub(crate) door: FakeDoor,
-    told: Mutex<mpsc::UnboundedReceiver<Told>>,
+    ear: Ear,
     run: JoinHandle<Result<(), ListenError>>,
+}
+
+impl std::ops::Deref for Server {
+    type Target = Ear;
+
+    fn deref(&self) -> &Ear {
+        &self.ear
+    }
 }
 
 impl Server {
@@ -57,39 +62,9 @@ impl Server {
             stop,
             plane,
             door,
-            told: Mutex::new(heard),
+            ear: Ear::new(heard),
             run,
         }
-    }
-
-    async fn told(&self) -> Told {
-        let mut told = self.told.lock().await;
-        let next = timeout(PATIENCE, told.recv()).await;
-        next.expect("the door hears of it").expect("the door lives")
-    }
-
-    /// The next request, whatever else was told before.
-    pub(crate) async fn asked(&self) -> Facts {
-        loop {
-            if let Told::Asked(facts) = self.told().await {
-                return *facts;
-            }
-        }
-    }
-
-    /// The next end of a transfer.
-    pub(crate) async fn delivered(&self) -> (u64, Delivery, u64) {
-        loop {
-            if let Told::Delivered(ticket, how, bytes) = self.told().await {
-                return (ticket, how, bytes);
-            }
-        }
-    }
-
-    /// What was told so far, without waiting.
-    pub(crate) async fn heard(&self) -> Vec<Told> {
-        let mut told = self.told.lock().await;
-        std::iter::from_fn(|| told.try_recv().ok()).collect()
     }
 
     pub(crate) async fn ended(self) -> Result<(), ListenError> {

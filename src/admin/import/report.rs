@@ -210,6 +210,7 @@ pub(super) struct Kept {
 }
 
 /// What is sealed behind a report.
+#[derive(Clone, Copy)]
 pub(super) enum Tail<'a> {
     Nothing,
     Rejects(&'a Rejects),

@@ -34,7 +34,7 @@ use crate::answer::Door;
 use crate::config::{self, Config};
 use crate::engine::sightings::Sightings;
 use crate::hub::{Bases, Clock, Counts, Hub, Random};
-use crate::net::dhcp::{Wire, WireError};
+use crate::net::dhcp::WireError;
 use crate::net::limits::Limits;
 use crate::net::listen::{self, ListenError, Stop};
 use crate::net::sip;
@@ -116,6 +116,8 @@ pub enum ServerError {
     /// A part of the server panicked; the log says where.
     #[error("a part of the server failed: {0}")]
     Task(String),
+    #[error("threads for DHCP: {0}")]
+    Threads(std::io::Error),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
@@ -167,7 +169,7 @@ struct Bound {
     sip_pnp: Vec<sip::Listener>,
     tftp: Vec<tftp::Listener>,
     admin: Vec<TcpListener>,
-    dhcp: Vec<Wire>,
+    dhcp: Option<dhcp::Wires>,
 }
 
 /// Starts a server. Comes back when every listener is bound and the store is open.
@@ -249,6 +251,7 @@ async fn launch<D: Door>(
         clock,
         random,
         news: broadcast::channel(NEWS).0,
+        devices: broadcast::channel(NEWS).0,
         counts: Counts::default(),
     });
     // A full disk keeps nothing of the file from the store, and nobody from being served.
@@ -283,7 +286,8 @@ async fn launch<D: Door>(
     tasks::serve_sip_pnp(&mut tasks, bound.sip_pnp, door.clone(), &live, &stop);
     tasks::serve_tftp(&mut tasks, bound.tftp, door.clone(), &live, &stop);
     let plan = live.config().dhcp.clone();
-    if let Some(ready) = dhcp::open(&live.hub, &plan, bound.dhcp, &door).await? {
+    if let Some(wires) = bound.dhcp {
+        let ready = dhcp::open(&live.hub, &plan, wires, &door).await?;
         live.leases_of(ready.desk());
         ready.serve(&mut tasks, &stop);
     }
@@ -368,7 +372,7 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
         sip_pnp: sip_pnp.collect::<Result<_, _>>()?,
         tftp: tftp.collect::<Result<_, _>>()?,
         admin: bind(&config.listen.admin)?,
-        dhcp: crate::net::dhcp::bind(&config.dhcp)?,
+        dhcp: dhcp::bind(&config.dhcp)?,
     };
     let addresses = |list: &[TcpListener]| -> Vec<SocketAddr> {
         list.iter()
@@ -388,6 +392,7 @@ fn bind_all(config: &Config) -> Result<(Bound, Addresses), ServerError> {
         dhcp: bound
             .dhcp
             .iter()
+            .flat_map(|bound| &bound.wires)
             .map(|wire| wire.interface.name.clone())
             .collect(),
         admin_socket: config.admin_socket(),

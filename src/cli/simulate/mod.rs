@@ -154,7 +154,8 @@ impl Simulate {
             let bases = self.bases(globals, &config);
             return runtime.block_on(dhcp_only::run(&wire, members, &catalog, &bases, out));
         }
-        let seat = Seat::new(wire, self.dhcp.clone(), self.pnp).map(Arc::new);
+        let patience = Duration::from_secs(self.patience.into());
+        let seat = Seat::new(wire, self.dhcp.clone(), self.pnp, patience).map(Arc::new);
         let members = self.members(&kinds, server, seat.as_ref())?;
         let bar = indicatif::ProgressBar::new(u64::try_from(members.len()).unwrap_or(u64::MAX));
         let patience = Patience::seconds(self.patience);

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::simulate::dhcp::{Told, Wire};
 use crate::simulate::{Unit, pnp};
 
-/// How long a unit asks for an address: a storm is answered within the time that units wait.
+/// How long a unit asks for an address, at least. It never gives up by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The network of an address that came without a mask.
 const ALONE: u8 = 32;
@@ -23,6 +23,7 @@ pub(super) struct Seat {
     /// It is given the units' addresses.
     interface: Option<String>,
     pnp: Option<SocketAddr>,
+    patience: Duration,
     given: Mutex<BTreeSet<(Ipv4Addr, u8)>>,
 }
 
@@ -32,12 +33,14 @@ impl Seat {
         wire: Option<Wire>,
         interface: Option<String>,
         pnp: Option<SocketAddr>,
+        patience: Duration,
     ) -> Option<Self> {
         let asks = wire.is_some() || pnp.is_some();
         asks.then(|| Self {
             wire,
             interface,
             pnp,
+            patience: patience.max(PATIENCE),
             given: Mutex::default(),
         })
     }
@@ -46,7 +49,7 @@ impl Seat {
     pub(super) async fn sit(&self, unit: &mut Unit, boot: usize) -> Result<(), String> {
         if let Some(wire) = &self.wire {
             let who = unit.says().map_err(|problem| problem.to_string())?;
-            let told = wire.lease(&who, PATIENCE).await;
+            let told = wire.lease(&who, self.patience).await;
             let told = told.map_err(|why| why.to_string())?;
             self.give(&told).await?;
             unit.takes(&told);

@@ -94,9 +94,7 @@ pub struct Packet {
     pub kind: Kind,
     pub htype: u8,
     pub hlen: u8,
-    pub hops: u8,
     pub xid: u32,
-    pub secs: u16,
     /// The client cannot take unicast before it has its address.
     pub broadcast: bool,
     pub flags: u16,
@@ -119,7 +117,7 @@ pub fn parse(datagram: &[u8], direction: Direction) -> Result<Packet, Bad> {
     }
     let (header, rest) = datagram.split_at_checked(HEADER).ok_or(Bad::Short)?;
     let mut fields = Fields(header);
-    let [op, htype, hlen, hops] = fields.take()?;
+    let [op, htype, hlen, _hops] = fields.take()?;
     let wanted = match direction {
         Direction::Request => 1,
         Direction::Reply => 2,
@@ -131,7 +129,8 @@ pub fn parse(datagram: &[u8], direction: Direction) -> Result<Packet, Bad> {
         return Err(Bad::HardwareLength);
     }
     let xid = u32::from_be_bytes(fields.take()?);
-    let secs = u16::from_be_bytes(fields.take()?);
+    // Seconds since it began to ask.
+    fields.take::<2>()?;
     let flags = u16::from_be_bytes(fields.take()?);
     let mut address = || fields.take::<4>().map(Ipv4Addr::from);
     let (ciaddr, yiaddr, siaddr, giaddr) = (address()?, address()?, address()?, address()?);
@@ -163,9 +162,7 @@ pub fn parse(datagram: &[u8], direction: Direction) -> Result<Packet, Bad> {
         kind,
         htype,
         hlen,
-        hops,
         xid,
-        secs,
         broadcast: flags & 0x8000 != 0,
         flags,
         ciaddr,

@@ -12,12 +12,15 @@ use super::packet::{Direction, LONGEST, Packet, code, given, parse};
 use super::serve::Segment;
 use super::wire::{Wire, WireError};
 use crate::answer::Door;
+use crate::engine::lease::Why;
 use crate::engine::lease::observe::Seen;
 use crate::model::dhcp::{Dhcp, Kind, Mode};
 use crate::service::leases::LeaseDesk;
 
-/// Datagrams that are taken at once, before anything else has its turn.
+/// Frames that are taken at once, before anything else has its turn.
 const AT_ONCE: usize = 64;
+/// Requests that are: most of a flood is dropped as it is read, which costs less than to let it wait.
+const REQUESTS: usize = 1024;
 /// How long the first look for other servers waits: some ping an address for three seconds before
 /// they offer it.
 const FIRST_LOOK: Duration = Duration::from_millis(3500);
@@ -139,13 +142,17 @@ impl<D: Door> Server<D> {
     fn datagrams(&self) {
         let segment = &self.0;
         let mut octets = [0_u8; LONGEST + 1];
-        for _ in 0..AT_ONCE {
+        for _ in 0..REQUESTS {
             let (length, from) = match segment.wire.udp.try_recv_from(&mut octets) {
                 Ok((length, SocketAddr::V4(from))) => (length, from),
                 Ok((_, SocketAddr::V6(_))) => continue,
                 Err(_) => return,
             };
             let datagram = octets.get(..length).unwrap_or_default();
+            if !segment.has_room(datagram) {
+                segment.desk.bad(Why::Overload.as_str());
+                continue;
+            }
             match parse(datagram, Direction::Request) {
                 Ok(packet) => {
                     tracing::trace!(%from, ?packet, "DHCP");

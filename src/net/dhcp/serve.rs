@@ -21,8 +21,16 @@ use crate::model::event::AlertKind;
 use crate::model::identity::Mac;
 use crate::service::leases::LeaseDesk;
 
-/// Requests at work at once from clients that nobody listed, and as many again from listed ones.
-const AT_WORK: usize = 512;
+/// Requests of listed clients that are at work or wait for it: a storm. A request waits in its
+/// order, and comes again where there is no room for it.
+const OF_LISTED: u32 = 2048;
+/// Of all other clients. Theirs are dropped as they are read, so that a flood of them costs the
+/// listed ones no time.
+const OF_STRANGERS: u32 = 512;
+/// At work at once, of each of the two.
+const AT_WORK: usize = 64;
+/// Where a message has its client's hardware address.
+const CHADDR: usize = 28;
 /// How long requests at work may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Addresses that are tried for one offer.
@@ -36,8 +44,15 @@ pub(super) struct Segment<D> {
     /// As the interface stands now.
     pub(super) now: RwLock<Arc<Standing>>,
     pub(super) conflicts: Mutex<Conflicts<(Job, Send)>>,
-    strangers: Arc<Semaphore>,
-    listed: Arc<Semaphore>,
+    strangers: Queue,
+    listed: Queue,
+}
+
+/// Requests that are at work, and those behind them.
+struct Queue {
+    most: u32,
+    room: Arc<Semaphore>,
+    turns: Semaphore,
 }
 
 /// Addresses that change while we run.
@@ -87,18 +102,16 @@ impl<D: Door> Segment<D> {
             wire,
             now: RwLock::new(Arc::new(standing)),
             conflicts: Mutex::default(),
-            strangers: Arc::new(Semaphore::new(AT_WORK)),
-            listed: Arc::new(Semaphore::new(AT_WORK)),
+            strangers: Queue::new(OF_STRANGERS),
+            listed: Queue::new(OF_LISTED),
         }
     }
 
     /// Waits until nothing is at work.
     pub(super) async fn drained(&self) {
-        let all = u32::try_from(AT_WORK).unwrap_or(u32::MAX);
         let idle = async {
-            let strangers = self.strangers.acquire_many(all).await;
-            let listed = self.listed.acquire_many(all).await;
-            drop((strangers, listed));
+            self.strangers.drained().await;
+            self.listed.drained().await;
         };
         if timeout(DRAIN, idle).await.is_err() {
             tracing::warn!(interface = self.name(), "requests were broken off");
@@ -124,24 +137,39 @@ impl<D: Door> Segment<D> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is room for a datagram's client. Asked before it is read: a flood costs little.
+    pub(super) fn has_room(&self, datagram: &[u8]) -> bool {
+        let octets = datagram.get(CHADDR..CHADDR + 6).unwrap_or_default();
+        let octets = <[u8; 6]>::try_from(octets).ok();
+        let mac = octets.and_then(|octets| Mac::new(octets).ok());
+        let listed = mac.is_some_and(|mac| self.desk.lists(mac));
+        self.queue(listed).room.available_permits() > 0
+    }
+
     /// Takes a request to work on, or drops it where too many are at work: it comes again.
     pub(super) fn take(self: &Arc<Self>, packet: Packet, from: SocketAddrV4) {
         let Some(mac) = packet.mac else {
             return self.desk.bad(Why::NoMac.as_str());
         };
-        let permits = if self.desk.lists(mac) {
-            &self.listed
-        } else {
-            &self.strangers
-        };
-        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+        let listed = self.desk.lists(mac);
+        let room = &self.queue(listed).room;
+        let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
             return self.desk.bad(Why::Overload.as_str());
         };
         let segment = Arc::clone(self);
         tokio::spawn(async move {
-            segment.request(packet, mac, from).await;
-            drop(permit);
+            let turn = segment.queue(listed).turns.acquire().await;
+            Arc::clone(&segment).request(packet, mac, from).await;
+            drop((turn, permit));
         });
+    }
+
+    fn queue(&self, listed: bool) -> &Queue {
+        if listed {
+            &self.listed
+        } else {
+            &self.strangers
+        }
     }
 
     async fn request(self: Arc<Self>, packet: Packet, mac: Mac, from: SocketAddrV4) {
@@ -419,6 +447,21 @@ impl<D: Door> Segment<D> {
         if let Err(error) = result {
             tracing::debug!(interface = self.name(), %error, "a datagram did not leave");
         }
+    }
+}
+
+impl Queue {
+    fn new(most: u32) -> Self {
+        Self {
+            most,
+            room: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or_default())),
+            turns: Semaphore::new(AT_WORK),
+        }
+    }
+
+    /// Waits until nothing is in it.
+    async fn drained(&self) {
+        drop(self.room.acquire_many(self.most).await);
     }
 }
 

@@ -152,9 +152,7 @@ async fn answer<D: Door>(request: Request, size: usize, tid: Tid, seat: Seat, pl
         source: Some(tid.peer.ip()),
         ..Facts::new(Channel::Tftp, target)
     };
-    let asked = plane.door.answer(facts);
-    let Ok(answer) = timeout(plane.limits.answer_time, asked).await else {
-        tracing::warn!("the core took too long for an answer over TFTP");
+    let Some(answer) = ask(facts, plane).await else {
         return;
     };
     let (body, ticket) = match answer {
@@ -181,6 +179,29 @@ async fn answer<D: Door>(request: Request, size: usize, tid: Tid, seat: Seat, pl
     };
     drop(seat);
     report(&plane.door, ticket.as_ref(), end).await;
+}
+
+/// What the core says, if it does in time. What it decides later is nobody's, and it is told so.
+async fn ask<D: Door>(facts: Facts, plane: &Plane<D>) -> Option<Answer> {
+    let door = plane.door.clone();
+    let mut asked = tokio::spawn(async move { door.answer(facts).await });
+    match timeout(plane.limits.answer_time, &mut asked).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "an answer over TFTP");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the core took too long for an answer over TFTP");
+            let door = plane.door.clone();
+            tokio::spawn(async move {
+                if let Ok(Answer::File(file)) = asked.await {
+                    report(&door, Some(&file.ticket), End::Unbegun).await;
+                }
+            });
+            None
+        }
+    }
 }
 
 /// How a transfer ended.

@@ -284,11 +284,12 @@ impl LeaseDesk {
             places: vec![place],
             text: text.to_owned(),
         };
-        let hub = Arc::clone(hub);
+        let (hub, desk) = (Arc::clone(hub), self.clone());
         tokio::spawn(async move {
             let batch = Batch::soon(vec![Write::PutAlert(alert.clone())]);
             if let Err(error) = hub.store.commit(batch.from_reserve()).await {
                 tracing::error!(%error, "an alert is not recorded");
+                desk.0.alarms.give_back(kind, DeviceId(0), count, now);
             }
             hub.tell(News::Alert(Arc::new(alert)));
         });
@@ -463,6 +464,7 @@ impl Inner {
             }
             Err(error) => {
                 tracing::error!(%error, "the inventory's addresses are not known");
+                self.roster().missed();
                 None
             }
         }

@@ -8,14 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use crate::hub::{Hub, News};
+use crate::hub::Hub;
 use crate::model::device::Device;
+use crate::model::dhcp::KEPT_ADDRESS;
 use crate::model::identity::{DeviceId, Mac};
 use crate::model::profile::Value;
 use crate::store::{Filter, StoreError};
 
-/// The variable that keeps an address for a unit.
-const ADDRESS: &str = "dhcp_address";
 /// A storm of news is no reason to read all of the inventory all the time.
 const PAUSE: SignedDuration = SignedDuration::from_secs(60);
 /// Units that are read at a time.
@@ -25,7 +24,7 @@ const STRETCH: usize = 1000;
 pub(super) struct Roster {
     rows: BTreeMap<DeviceId, (Option<Mac>, Option<Ipv4Addr>)>,
     macs: BTreeSet<Mac>,
-    news: broadcast::Receiver<News>,
+    news: broadcast::Receiver<DeviceId>,
     /// When all of it was read, and whether news were missed since.
     read: Timestamp,
     missed: bool,
@@ -46,7 +45,7 @@ impl Roster {
             rows: BTreeMap::new(),
             macs: BTreeSet::new(),
             // Before the rows: what changes meanwhile is heard.
-            news: hub.news.subscribe(),
+            news: hub.devices.subscribe(),
             read: hub.now(),
             missed: false,
         };
@@ -72,7 +71,7 @@ impl Roster {
             self.macs.remove(&mac);
         }
         let Some(device) = device else { return };
-        let address = match device.config.variables.0.get(ADDRESS) {
+        let address = match device.config.variables.0.get(KEPT_ADDRESS) {
             Some(Value::Text(text)) => text.trim().parse().ok(),
             Some(_) | None => None,
         };
@@ -85,6 +84,11 @@ impl Roster {
         self.rows = other.rows;
         self.macs = other.macs;
         self.read = other.read;
+    }
+
+    /// All of it could not be read: later.
+    pub(super) fn missed(&mut self) {
+        self.missed = true;
     }
 
     pub(super) fn lists(&self, mac: Mac) -> bool {
@@ -112,8 +116,7 @@ impl Roster {
         let mut ids = BTreeSet::new();
         loop {
             match self.news.try_recv() {
-                Ok(News::Device(id)) => drop(ids.insert(id)),
-                Ok(News::Check(_) | News::Alert(_) | News::Quarantine(_)) => {}
+                Ok(id) => drop(ids.insert(id)),
                 Err(TryRecvError::Lagged(_)) => self.missed = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }

@@ -35,6 +35,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// So often it asks for the address that it had before, until it takes any.
 const KEEPS_ASKING: Duration = Duration::from_secs(3);
+/// So long it asks for what it was offered, until it begins anew.
+const KEEPS_REQUESTING: Duration = Duration::from_secs(30);
 /// Answers that wait for one unit at most.
 const WAITING: usize = 8;
 /// What the kernel keeps for all of them, in octets.
@@ -143,10 +145,11 @@ impl Wire {
                         .unwrap_or_default(),
                 ),
             ]);
-            match call.ask(REQUEST, &options, end, &[ACK, NAK]).await? {
+            let until = end.min(Instant::now() + KEEPS_REQUESTING);
+            match call.ask(REQUEST, &options, until, &[ACK, NAK]).await? {
                 Some(answer) if answer.kind == ACK => return Ok(answer.told()),
-                Some(_) => {}
-                None => return Err(Unserved::NotGranted(offer.yiaddr)),
+                None if until == end => return Err(Unserved::NotGranted(offer.yiaddr)),
+                Some(_) | None => {}
             }
         }
     }

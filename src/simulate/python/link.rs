@@ -1,6 +1,7 @@
 //! What a script in Python asks of its unit, and what the unit answers.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -39,7 +40,8 @@ impl Folder {
         let process = std::process::id();
         let path = std::env::temp_dir().join(format!("dialtone-unit-{name}-{process}-{number}"));
         // One that is there already is somebody else's.
-        fs::create_dir(&path)?;
+        // Credentials are in it.
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 }
@@ -121,6 +123,10 @@ impl Unit {
                 let path = entry.path();
                 if kind.is_dir() {
                     open.push(path);
+                    continue;
+                }
+                // A link leads out of the folder, and a pipe has no end.
+                if !kind.is_file() {
                     continue;
                 }
                 let Ok(name) = path.strip_prefix(folder) else {

@@ -1,9 +1,9 @@
 //! `$((…))`: whole numbers, with variables and assignments.
 
-use std::collections::BTreeMap;
+use super::variables::Variables;
 
 /// The value of an expression. Assignments go into `variables`.
-pub(super) fn value(text: &str, variables: &mut BTreeMap<String, String>) -> Result<i64, String> {
+pub(super) fn value(text: &str, variables: &mut Variables) -> Result<i64, String> {
     let mut reader = Reader {
         text: text.chars().collect(),
         at: 0,
@@ -38,7 +38,7 @@ const OPERATORS: [(&str, u8); 13] = [
 struct Reader<'v> {
     text: Vec<char>,
     at: usize,
-    variables: &'v mut BTreeMap<String, String>,
+    variables: &'v mut Variables,
     depth: u8,
 }
 
@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn numbers_are_worked_out() {
-        let mut variables = BTreeMap::from([("a".to_owned(), "7".to_owned())]);
+        let mut variables = Variables::default();
+        variables.insert("a".to_owned(), "7".to_owned());
         for (text, expect) in [
             ("1 + 2 * 3", 7),
             ("(1 + 2) * 3 - -1", 10),

@@ -4,7 +4,7 @@ use super::arith;
 use super::ast::{Part, Word};
 use super::parse::{parse, quoted_text};
 use super::regex;
-use super::shell::{Flow, Shell, Step, Stop, Streams};
+use super::shell::{Flow, LARGEST, Shell, Step, Stop, Streams};
 
 impl Shell<'_> {
     /// A word as one text, without splitting.
@@ -13,6 +13,7 @@ impl Shell<'_> {
             let mut text = String::new();
             for part in word {
                 text.push_str(&self.part(part).await?.0);
+                bounded(text.len())?;
             }
             Ok(text)
         })
@@ -21,17 +22,22 @@ impl Shell<'_> {
     /// Words as a command gets them: what stands outside quotes is split at blanks.
     pub(super) async fn all(&mut self, words: &[Word]) -> Result<Vec<String>, Stop> {
         let mut texts = Vec::new();
+        let mut octets = 0_usize;
         for word in words {
             if let [.., Part::Variable(name, true)] = word.as_slice()
                 && name == "@"
                 && word.iter().all(|part| is_empty_quote(part) || is_all(part))
             {
                 texts.extend(self.arguments.iter().cloned());
+                octets += self.arguments.iter().map(String::len).sum::<usize>();
+                bounded(octets)?;
                 continue;
             }
             let mut field: Option<String> = None;
             for part in word {
                 let (text, whole) = self.part(part).await?;
+                octets += text.len();
+                bounded(octets)?;
                 if whole {
                     field.get_or_insert_default().push_str(&text);
                     continue;
@@ -162,6 +168,10 @@ impl Shell<'_> {
             let (from, to) = change.split_once('/').unwrap_or((change, ""));
             let (from, to) = (self.inner(from).await?, self.inner(to).await?);
             let from = regex::made(&regex::of_glob(&from)).map_err(Stop::Confused)?;
+            if all {
+                let count = from.find_iter(&value).count();
+                bounded(count.saturating_mul(to.len()))?;
+            }
             let to = ::regex::NoExpand(&to);
             let most = if all { 0 } else { 1 };
             return Ok(from.replacen(&value, most, to).into_owned());
@@ -221,6 +231,15 @@ impl Shell<'_> {
             },
         }
     }
+}
+
+/// A word, or all words of a command, may have so many octets.
+fn bounded(octets: usize) -> Result<(), Stop> {
+    if octets > LARGEST {
+        let why = format!("a command with more than {LARGEST} octets");
+        return Err(Stop::Confused(why));
+    }
+    Ok(())
 }
 
 fn is_empty_quote(part: &Part) -> bool {

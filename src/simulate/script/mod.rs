@@ -15,6 +15,7 @@ mod regex;
 mod shell;
 mod test;
 mod text;
+mod variables;
 mod words;
 
 pub(super) use self::programs::KEPT;

@@ -42,7 +42,7 @@ pub(super) struct Parser {
     pub(super) at: usize,
     /// Where the text goes on after the here-documents of this line.
     pub(super) here: Option<usize>,
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 impl Parser {
@@ -130,12 +130,18 @@ impl Parser {
         }
     }
 
-    /// Commands up to one of these words, or a closing parenthesis, or the end.
-    fn list(&mut self, ends: &[&str]) -> Result<Node, String> {
+    /// One step down, where a script may nest so deep.
+    pub(super) fn deeper(&mut self) -> Result<(), String> {
         self.depth += 1;
         if self.depth > DEEPEST {
             return Err(self.wrong("nesting this deep"));
         }
+        Ok(())
+    }
+
+    /// Commands up to one of these words, or a closing parenthesis, or the end.
+    fn list(&mut self, ends: &[&str]) -> Result<Node, String> {
+        self.deeper()?;
         let mut nodes = Vec::new();
         loop {
             self.gaps();
@@ -580,6 +586,8 @@ mod tests {
             ")",
             "a\nwhile x",
             "x=$(y",
+            &"\"$(".repeat(100_000),
+            &"$(".repeat(100_000),
         ] {
             parse(bad).unwrap_err();
         }

@@ -11,12 +11,13 @@ use super::super::unit::Unit;
 use super::arith;
 use super::ast::{Node, Redirect, Word};
 use super::parse::parse;
+use super::variables::Variables;
 
 /// The most commands of one script; more is a loop that never waits.
 const MOST: u32 = 200_000;
 /// The most lines of messages that are kept.
 const MESSAGES: usize = 100;
-/// The most octets of a variable, a stream or a file.
+/// The most octets of a word, a stream or a file.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 /// The most functions and scripts within each other.
 const DEEPEST: u32 = 30;
@@ -71,7 +72,7 @@ pub(in super::super) struct Shell<'u> {
     pub(super) unit: &'u mut Unit,
     pub(super) story: &'u mut Story,
     pub(super) began: Timestamp,
-    pub(super) variables: BTreeMap<String, String>,
+    pub(super) variables: Variables,
     pub(super) exported: BTreeSet<String>,
     pub(super) functions: BTreeMap<String, Arc<Node>>,
     pub(super) arguments: Vec<String>,
@@ -95,7 +96,7 @@ impl<'u> Shell<'u> {
             unit,
             story,
             began,
-            variables: BTreeMap::new(),
+            variables: Variables::default(),
             exported: BTreeSet::new(),
             functions: BTreeMap::new(),
             arguments: Vec::new(),
@@ -171,7 +172,7 @@ impl<'u> Shell<'u> {
         Box::pin(async move {
             let tree = parse(text).map_err(Stop::Confused)?;
             let mut kept = self.variables.clone();
-            kept.retain(|name, _| self.exported.contains(name));
+            kept.retain(|name| self.exported.contains(name));
             let variables = std::mem::replace(&mut self.variables, kept);
             let exported = self.exported.clone();
             let functions = std::mem::take(&mut self.functions);
@@ -232,6 +233,10 @@ impl<'u> Shell<'u> {
             self.steps += 1;
             if self.steps > MOST {
                 return Err(Stop::Confused("it goes on without end".to_owned()));
+            }
+            if self.variables.is_full() {
+                let why = "its variables hold more than a unit could".to_owned();
+                return Err(Stop::Confused(why));
             }
             match node {
                 Node::List(nodes) => {

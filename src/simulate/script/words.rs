@@ -164,10 +164,12 @@ impl Parser {
     pub(super) fn until_closed(&mut self, open: &str, close: &str) -> Result<String, String> {
         let first = open.chars().next();
         let last = close.chars().next();
+        self.deeper()?;
         let mut depth = 0_usize;
         let mut text = String::new();
         loop {
             if depth == 0 && self.takes(close) {
+                self.depth -= 1;
                 return Ok(text);
             }
             let ch = self.peek();

@@ -57,6 +57,9 @@ fn a_lease_is_worth_its_own_mac_until_it_ends() {
     }
 }
 
+/// How it is asked, what is answered, whether it is an alarm.
+type Case = (fn(&mut Scene), &'static str, bool);
+
 #[test]
 fn a_copy_of_a_pinned_units_name_is_alarmed() {
     let copied = |change: fn(&mut Scene)| {
@@ -73,7 +76,7 @@ fn a_copy_of_a_pinned_units_name_is_alarmed() {
     };
     let no_proof = "bootstrap public: needs-corroboration";
     let shared = "bootstrap public: at-shared-url";
-    let cases: [(fn(&mut Scene), &str, bool); 6] = [
+    let cases: [Case; 6] = [
         // The unit itself, its lease forgotten.
         (|_| {}, no_proof, false),
         (|scene| scene.lease = true, shared, false),

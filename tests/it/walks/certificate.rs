@@ -21,29 +21,38 @@ const OTHER: &str = "805ec0d57d73";
 const IP: &str = "127.0.1.11";
 
 /// The phone's maker says that every unit of this model carries a certificate.
-async fn scene() -> (Scene, TestCa, DeviceId) {
+pub(super) fn vendor_of_the_certified() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/yealink/vendor.toml");
     let text = std::fs::read_to_string(root).unwrap();
     let rule = "subject = { CN = \"{mac}\" }";
     assert!(text.contains(rule));
-    let text = text
-        .replace(
-            rule,
-            &format!("{rule}\nshared = [{{ CN = \"generic\" }}]\nalways = [\"T46S\"]"),
-        )
-        .replace("issuer = { CN = \"Yealink Equipment Issuing CA\" }", "");
+    text.replace(
+        rule,
+        &format!("{rule}\nshared = [{{ CN = \"generic\" }}]\nalways = [\"T46S\"]"),
+    )
+    .replace("issuer = { CN = \"Yealink Equipment Issuing CA\" }", "")
+}
+
+async fn scene() -> (Scene, TestCa, DeviceId) {
+    let text = vendor_of_the_certified();
     let scene = Scene::with_profiles(&[("yealink/vendor.toml", text)]).await;
+    let maker = anchored(&scene).await;
+    let id = scene.list(&Listed::default()).await;
+    (scene, maker, id)
+}
+
+/// The maker's CA, which a person vouched for.
+pub(super) async fn anchored(scene: &Scene) -> TestCa {
     let maker = ca("Maker's device CA");
     let anchor = Write::PutAnchor {
         vendor: "yealink".to_owned(),
         der: pem_to_der(&maker.pem),
     };
     scene.write(vec![anchor]).await;
-    let id = scene.list(&Listed::default()).await;
-    (scene, maker, id)
+    maker
 }
 
-fn certified(scene: &Scene, maker: &TestCa, name: &str) -> Arc<ClientCertificate> {
+pub(super) fn certified(scene: &Scene, maker: &TestCa, name: &str) -> Arc<ClientCertificate> {
     maker.sign(&names(name), scene.server.folder.path(), name);
     let read = |end: &str| std::fs::read(scene.server.path(&format!("{name}.{end}"))).unwrap();
     Arc::new(ClientCertificate {

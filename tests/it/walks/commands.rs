@@ -41,7 +41,7 @@ impl Shell {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    async fn activation(&self, unit: &str) -> Value {
+    pub(super) async fn activation(&self, unit: &str) -> Value {
         let shown = self
             .runs(&format!("dialtone device show {unit} --json"))
             .await;
@@ -103,13 +103,31 @@ async fn walk_4_by_the_command_of_the_next_step() {
 }
 
 /// What happens while the unit waits: a future, once, when this much time has passed.
-struct Meanwhile<F> {
+pub(super) struct Meanwhile<F> {
     clock: TestClock,
     begun: Timestamp,
     after: SignedDuration,
     done: AtomicBool,
     act: F,
     waited: Mutex<SignedDuration>,
+}
+
+impl<F> Meanwhile<F> {
+    pub(super) fn new(scene: &Scene, after: SignedDuration, act: F) -> Self {
+        Self {
+            clock: scene.server.clock.clone(),
+            begun: scene.now(),
+            after,
+            done: AtomicBool::new(false),
+            act,
+            waited: Mutex::new(SignedDuration::ZERO),
+        }
+    }
+
+    /// How long all waits were together.
+    pub(super) fn waited(&self) -> SignedDuration {
+        *self.waited.lock().unwrap()
+    }
 }
 
 impl<F, R> Clock for Meanwhile<F>
@@ -159,14 +177,7 @@ async fn walk_7(after: SignedDuration) {
             }
         }
     };
-    let clock = Arc::new(Meanwhile {
-        clock: scene.server.clock.clone(),
-        begun: scene.now(),
-        after,
-        done: AtomicBool::new(false),
-        act: confirms,
-        waited: Mutex::new(SignedDuration::ZERO),
-    });
+    let clock = Arc::new(Meanwhile::new(&scene, after, confirms));
     let conduct = conduct("arista/eos");
     let who = Identity::sample(&conduct).unwrap();
     let mut around = scene.around("127.0.1.32");
@@ -197,7 +208,7 @@ async fn walk_7(after: SignedDuration) {
         "{activation:#}"
     );
     // What nobody confirmed was on no disk of the switch until then.
-    let waited = *clock.waited.lock().unwrap();
+    let waited = clock.waited();
     assert!(
         waited >= after && waited < after + SignedDuration::from_mins(40),
         "{waited}"

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use dialtone::model::identity::Mac;
 use dialtone::simulate::dhcp::{Told, Wire};
 use dialtone::simulate::{Again, Story, Unit};
 use rustls::pki_types::CertificateDer;
@@ -19,6 +20,8 @@ pub(super) struct Port<'a> {
     pub(super) host: &'a str,
     /// It sends no class, no identifier and no other word about itself.
     pub(super) says_nothing: bool,
+    /// It asks from another hardware address than the printed one.
+    pub(super) station: Option<Mac>,
     /// What a unit that trusts the public roots trusts.
     pub(super) public_roots: Vec<CertificateDer<'static>>,
     /// What it was told at each start.
@@ -31,6 +34,7 @@ impl<'a> Port<'a> {
             lab,
             host,
             says_nothing: false,
+            station: None,
             public_roots: Vec::new(),
             told: Mutex::default(),
         }
@@ -74,6 +78,7 @@ impl<'a> Port<'a> {
         if self.says_nothing {
             hello.options.clear();
         }
+        hello.mac = self.station.unwrap_or(hello.mac);
         let wire = Wire::interface("eth0").unwrap();
         let told = wire.lease(&hello, PATIENCE).await;
         let told = told.unwrap_or_else(|why| panic!("{}: {why}", unit.family()));

@@ -5,12 +5,17 @@ use std::process::Command;
 
 use dialtone::model::activation::State;
 use dialtone::model::identity::{Channel, LevelBy};
+use dialtone::store::CheckFilter;
 use jiff::ToSpan as _;
 
+use super::super::families::{walk_in, walks};
 use super::super::port::Port;
 use super::super::scene::Listed;
+use super::families::walk_8;
 use super::{NETWORK, Stage};
 use crate::dhcp::wire::lab::{Background, Lab};
+use crate::dhcp::wire::raw::Tap;
+use crate::simulate_bench::conduct;
 
 const FAMILY: &str = "yealink/sip-t4-t5";
 const MAC: &str = "805ec0d57d72";
@@ -43,6 +48,11 @@ impl Stage {
     }
 
     fn kea(&self) -> Background {
+        self.kea_with("")
+    }
+
+    /// With more of its subnet.
+    fn kea_with(&self, more: &str) -> Background {
         let classes = self.lab.path("classes.json");
         std::fs::write(&classes, self.snippet("kea")).unwrap();
         let text = format!(
@@ -50,7 +60,7 @@ impl Stage {
   "interfaces-config": {{ "interfaces": ["eth0"] }},
   "lease-database": {{ "type": "memfile", "persist": false }},
   "client-classes": <?include "{}"?>,
-  "subnet4": [ {{ "id": 1, "subnet": "10.99.0.0/16", "pools": [ {{ "pool": "10.99.21.1-10.99.21.99" }} ] }} ]
+  "subnet4": [ {{ "id": 1, "subnet": "10.99.0.0/16", "pools": [ {{ "pool": "10.99.21.1-10.99.21.99" }} ]{more} }} ]
 }} }}"#,
             classes.display()
         );
@@ -107,15 +117,54 @@ fn walk_3(mode: &str, corroborate: &str, other: fn(&Stage) -> Background, by: Le
     assert!(phone.account().is_some());
     let alerts = stage.wait(stage.scene.alerts(id));
     assert!(alerts.is_empty(), "{alerts:?}");
-    assert!(
-        tap.datagrams_from(67)
-            .iter()
-            .all(|(_, octets)| octets[0] == 1
-                || octets[240..]
-                    .windows(6)
-                    .any(|part| part == [54, 4, 10, 99, 0, 3])),
-        "we said something"
+    we_said_nothing(&tap);
+    stage.stop();
+}
+
+/// Every reply on the wire is the other server's.
+fn we_said_nothing(tap: &Tap) {
+    let datagrams = tap.datagrams_from(67);
+    let replies = datagrams.iter().filter(|(_, octets)| octets[0] != 1);
+    let mut theirs = replies.map(|(_, octets)| {
+        let mut options = octets[240..].windows(6);
+        options.any(|part| part == [54, 4, 10, 99, 0, 3])
+    });
+    assert!(theirs.all(|theirs| theirs), "we said something");
+}
+
+/// Walk 1 by a phone that meets us by plain HTTP, walk 4 by one that never leaves it, and walk 8 by a
+/// switch that its own server's administrator told where we are, as the snippet cannot.
+#[test]
+fn walks_1_4_and_8_beside_kea_by_the_leases_that_we_see() {
+    let mut lab = Lab::new();
+    lab.host("other", "sw", Some("10.99.0.3/16"));
+    lab.host("c1", "sw", None);
+    let dhcp = format!("interface = [\"eth0\"]\n{NETWORK}");
+    let stage = Stage::new(lab, "observe", "", &dhcp);
+    let tap = stage.lab.tap("srv");
+    let reserved = format!(
+        r#", "reservations": [ {{ "hw-address": "{}", "option-data": [
+  {{ "name": "boot-file-name", "data": "http://10.99.0.1/sonic/ztp.json", "always-send": true }} ] }} ]"#,
+        conduct("sonic/sonic").unit.mac
     );
+    let _kea = stage.kea_with(&reserved);
+    for family in ["snom/desk", "cisco/sep"] {
+        for (number, walk) in walks(|walk| walk.family == family) {
+            let port = Port::new(&stage.lab, "c1");
+            stage.wait(walk_in(&stage.scene, Some(port), &walk, number));
+        }
+    }
+    let told = walk_8(&stage);
+    assert_eq!(told.server.unwrap().to_string(), "10.99.0.3");
+    let all = CheckFilter {
+        limit: 10_000,
+        ..CheckFilter::default()
+    };
+    let checks = stage.wait(stage.scene.hub().store.checks(&all)).unwrap();
+    let by = |by: LevelBy| checks.iter().filter(|check| check.level_by == by).count();
+    assert!(by(LevelBy::Observed) > 5, "{}", by(LevelBy::Observed));
+    assert_eq!(by(LevelBy::Lease) + by(LevelBy::Prefix), 0);
+    we_said_nothing(&tap);
     stage.stop();
 }
 

@@ -2,6 +2,7 @@
 
 use dialtone::model::activation::State;
 use dialtone::model::identity::{Channel, LevelBy};
+use dialtone::simulate::dhcp::Told;
 use dialtone::store::CheckFilter;
 
 use super::super::families::{IMAGE, Meets, walk_6_in, walk_in, walks};
@@ -80,10 +81,17 @@ fn walk_6_by_a_lease_of_our_own() {
     stage.stop();
 }
 
-/// A switch that sends no class and no identifier is known by the inventory's MAC.
 #[test]
 fn walk_8_a_unit_that_says_nothing_is_known_by_its_mac() {
     let stage = Stage::of_one_wire();
+    let told = walk_8(&stage);
+    assert_eq!(told.options[&67], b"http://10.99.0.1/sonic/ztp.json");
+    stage.stop();
+}
+
+/// A switch that sends no class and no identifier is known by the inventory's MAC. What it was told
+/// first.
+pub(super) fn walk_8(stage: &Stage) -> Told {
     let family = "sonic/sonic";
     let sample = conduct(family).unit.mac.clone();
     let listed = Listed {
@@ -108,7 +116,5 @@ fn walk_8_a_unit_that_says_nothing_is_known_by_its_mac() {
     assert!(unit.account().is_some(), "{told:#?}");
     let state = stage.wait(stage.scene.activation(id)).state;
     assert_eq!(state, State::Active, "{told:#?}");
-    let options = &port.told()[0].options;
-    assert_eq!(options[&67], b"http://10.99.0.1/sonic/ztp.json");
-    stage.stop();
+    port.told().remove(0)
 }

@@ -2,8 +2,10 @@
 //! cable. Needs root: each test makes namespaces and removes them.
 
 mod beside;
+mod certificate;
 mod families;
 mod programs;
+mod switch;
 mod vlan;
 
 use tokio::runtime::Runtime;
@@ -27,8 +29,13 @@ struct Stage {
 impl Stage {
     /// With this mode, these keys of the site and more tables, once the wires are there.
     fn new(lab: Lab, mode: &str, site: &str, more: &str) -> Self {
+        Self::topped(lab, "", mode, site, more)
+    }
+
+    /// The same with lines at the top of the configuration.
+    fn topped(lab: Lab, top: &str, mode: &str, site: &str, more: &str) -> Self {
         let text = format!(
-            "{TOP}[[site]]\nname = \"hq\"\nprefixes = [\"10.98.0.0/15\"]\ntimezone = \"Europe/Berlin\"\n{site}\n[dhcp]\nmode = {mode:?}\nprobe = false\n{more}"
+            "{top}{TOP}[[site]]\nname = \"hq\"\nprefixes = [\"10.98.0.0/15\"]\ntimezone = \"Europe/Berlin\"\n{site}\n[dhcp]\nmode = {mode:?}\nprobe = false\n{more}"
         );
         let (runtime, scene) = lab.within("srv", || {
             // Its threads stay in this namespace.
