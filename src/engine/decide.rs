@@ -41,6 +41,16 @@ pub fn decide(
     unit: Option<UnitSide<'_>>,
     world: &World<'_>,
 ) -> Verdict {
+    let as_stranger = || {
+        stranger::answer(
+            selected,
+            claims.model.as_deref(),
+            facts.source,
+            known,
+            ToLose::Perhaps,
+            world,
+        )
+    };
     match &selected.subject {
         Subject::Several(ids) => {
             let refusal = several(claims, facts, ids);
@@ -49,14 +59,7 @@ pub fn decide(
             if claims.conflict.is_some() || facts.target.token.is_some() {
                 return refusal;
             }
-            let (decision, _) = stranger::answer(
-                selected,
-                claims.model.as_deref(),
-                facts.source,
-                known,
-                ToLose::Perhaps,
-                world,
-            );
+            let (decision, _) = as_stranger();
             Verdict {
                 own_file_refused: refused_own(&decision, selected.artefact),
                 decision,
@@ -70,14 +73,7 @@ pub fn decide(
             ..Verdict::default()
         },
         Subject::Stranger => {
-            let (decision, reason) = stranger::answer(
-                selected,
-                claims.model.as_deref(),
-                facts.source,
-                known,
-                ToLose::Perhaps,
-                world,
-            );
+            let (decision, reason) = as_stranger();
             Verdict {
                 own_file_refused: refused_own(&decision, selected.artefact),
                 sighting: claims.vendor.is_some(),
