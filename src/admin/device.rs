@@ -209,15 +209,13 @@ impl Admin {
                 writes.push(self.put(id, &config, expect));
                 writes.extend(secrets.into_iter().map(|secret| secret.write(id)));
                 writes.extend(self.first_publication(actor, lens, &config));
-                if plan.settled {
+                if plan.anew {
+                    writes.push(Write::UnpinCertificates { device: id });
                     for alert in self.hub().store.alerts_of(id).await? {
                         plan.changes.push(format!("alert {}", alert.kind.as_str()));
                         let kind = alert.kind;
                         writes.push(Write::RemoveAlert { kind, device: id });
                     }
-                }
-                if plan.unpin {
-                    writes.push(Write::UnpinCertificates { device: id });
                 }
                 Device {
                     config: Arc::new(*config),

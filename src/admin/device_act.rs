@@ -67,10 +67,8 @@ pub(crate) enum Next {
 pub(crate) struct Plan {
     pub(crate) next: Next,
     pub(crate) secrets: Vec<SecretChange>,
-    /// Certificates that were bound to the record belong to another unit.
-    pub(crate) unpin: bool,
-    /// It is armed anew, so what was alarmed of it is over.
-    pub(crate) settled: bool,
+    /// It is armed anew: what was alarmed of it is over, and no certificate is bound to the record.
+    pub(crate) anew: bool,
     /// Something that is rendered changes.
     pub(crate) rendered: bool,
     /// Names of what changes, for the audit trail.
@@ -82,8 +80,7 @@ impl Plan {
         Self {
             next: Next::Put(Box::new(config)),
             secrets: Vec::new(),
-            unpin: false,
-            settled: false,
+            anew: false,
             rendered: false,
             changes: Vec::new(),
         }
@@ -156,7 +153,7 @@ pub(crate) fn plan(
     let mut plan = Plan::put(config.clone());
     plan.rendered = rendered(&device.config, &config);
     plan.changes = changes(&device.config, &config);
-    plan.settled = matches!(action, Action::Arm(_));
+    plan.anew = matches!(action, Action::Arm(_));
     Ok(plan)
 }
 
@@ -177,8 +174,7 @@ fn set(
         rendered: rendered(&device.config, &config),
         changes: changes(&device.config, &config),
         secrets: draft.secrets,
-        unpin: draft.another,
-        settled: draft.another,
+        anew: draft.another,
         ..Plan::put(config)
     })
 }

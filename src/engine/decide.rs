@@ -205,6 +205,9 @@ impl<'a> Listed<'a> {
         if self.is_leaving() {
             return self.last_file();
         }
+        if self.proven.other_certificate {
+            return self.another_certificate();
+        }
         if self.proven.level == Assurance::L0 {
             self.note_copy();
             let (decision, _) = self.as_stranger(ToLose::Perhaps);

@@ -20,6 +20,8 @@ pub struct Proven {
     pub stale_token: bool,
     /// The token is this unit's own and in force, whatever the transport.
     pub token: bool,
+    /// Its maker's certificate was shown, and not the one that the record is bound to.
+    pub other_certificate: bool,
 }
 
 /// The level of a request that claims to be `device`.
@@ -73,9 +75,13 @@ pub fn prove(
         .filter(|_| facts.channel == Channel::Https)
         && attests(certificate, device)
     {
-        let pinned = certificate.fingerprint.is_some()
-            && certificate.fingerprint == device.status.ratchet.certificate;
-        proven.level = if pinned { Assurance::L4 } else { Assurance::L3 };
+        let bound = status.ratchet.certificate;
+        proven.level = if bound.is_some() && bound == certificate.fingerprint {
+            Assurance::L4
+        } else {
+            Assurance::L3
+        };
+        proven.other_certificate = bound.is_some() && bound != certificate.fingerprint;
         proven.by = LevelBy::Certificate;
         proven.place.certificate = certificate.fingerprint;
     }

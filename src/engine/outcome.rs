@@ -81,6 +81,10 @@ pub fn delivered(
         status.digest = Some(sent.digest);
         status.served_whole_at = Some(now);
         status.ratchet.served_at = Some(sent.place.clone());
+        // The first one for good: another one is a person's to take.
+        if sent.level >= Assurance::L3 && status.ratchet.certificate.is_none() {
+            status.ratchet.certificate = sent.place.certificate;
+        }
         close(device, status, family, now);
     }
     true

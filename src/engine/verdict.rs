@@ -116,6 +116,7 @@ pub mod reason {
     pub const NO_POINTER: &str = "no-pointer";
     pub const NOT_RECOGNISED: &str = "not-recognised";
     pub const OBSERVED: &str = "observed";
+    pub const OTHER_CERTIFICATE: &str = "other-certificate";
     pub const OTHER_PLACE: &str = "other-place";
     pub const OUTSIDE: &str = "outside";
     pub const PLAIN: &str = "plain-transport";

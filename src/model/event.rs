@@ -44,11 +44,14 @@ pub enum AlertKind {
     OtherPlace,
     /// Two identifiers of one request name two units (design.md, invariant 5).
     IdentifiersDisagree,
+    /// A unit's maker certified another key than the one that its record is bound to (trust.md
+    /// sections 1 and 4).
+    OtherCertificate,
 }
 
 impl AlertKind {
     /// Every kind, in the contract's order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Enumeration,
         Self::TokenMismatch,
         Self::TokenTwoPlaces,
@@ -63,6 +66,7 @@ impl AlertKind {
         Self::MassLoss,
         Self::OtherPlace,
         Self::IdentifiersDisagree,
+        Self::OtherCertificate,
     ];
 
     /// The word of contract section 3.
@@ -82,6 +86,7 @@ impl AlertKind {
             Self::MassLoss => "mass-loss",
             Self::OtherPlace => "other-place",
             Self::IdentifiersDisagree => "identifiers-disagree",
+            Self::OtherCertificate => "other-certificate",
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod cases;
+mod ended;
 mod explain;
 pub mod leases;
 pub(crate) mod material;

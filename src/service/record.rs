@@ -1,4 +1,4 @@
-//! What is written of a request and of the end of its transfer, and what people are told.
+//! What is written of a request and of a handshake that died, and what people are told.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,17 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::material::Made;
 use super::tickets::{Open, Tickets, Transfer};
-use super::{Service, TRIES, Trouble};
-use crate::answer::{Delivery, Ticket, TlsFailure};
+use super::{Service, Trouble};
+use crate::answer::{Ticket, TlsFailure};
 use crate::engine::boot;
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::known::Known;
-use crate::engine::outcome::{self, Sent};
+use crate::engine::level;
+use crate::engine::outcome::Sent;
 use crate::engine::select::Selected;
 use crate::engine::stranger::site_of;
 use crate::engine::verdict::{AlertDraft, Decision, Plan, UnitChange, Verdict, reason};
-use crate::engine::window;
 use crate::hub::News;
 use crate::model::activation::{Check, CheckKind, Outcome};
 use crate::model::device::{Device, Status};
@@ -226,71 +226,6 @@ impl Service {
         }))))
     }
 
-    /// The end of a transfer: a check, and what it means for the unit.
-    pub(super) async fn end_of_transfer(&self, ticket: &Ticket, how: Delivery, bytes: u64) {
-        let Some(open) = self.0.tickets.end(ticket) else {
-            return;
-        };
-        for _ in 0..TRIES {
-            let ended = match &open {
-                Open::File(transfer) => self.try_end(transfer, how, bytes).await,
-                Open::Pointer(told) => self.pointer_ended(told, how).await,
-            };
-            match ended {
-                Ok(()) => return,
-                Err(Trouble::Again) => {}
-                Err(Trouble::Store(error)) => {
-                    tracing::error!(%error, "the end of a transfer is not recorded");
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn try_end(&self, transfer: &Transfer, how: Delivery, bytes: u64) -> Result<(), Trouble> {
-        let hub = &self.0.hub;
-        let now = hub.now();
-        let Some(device) = hub.store.device(transfer.device).await? else {
-            return Ok(());
-        };
-        let sent = &transfer.sent;
-        let outcome = match how {
-            Delivery::Whole | Delivery::Unchanged if sent.partial => Outcome::Partial,
-            Delivery::Whole | Delivery::Unchanged => Outcome::Pass,
-            Delivery::Part => Outcome::Partial,
-            Delivery::Broken | Delivery::Unanswered => Outcome::Fail,
-        };
-        let mut status = device.status_now();
-        let version = status.version;
-        let whole = matches!(how, Delivery::Whole | Delivery::Unchanged);
-        let mut moved =
-            whole && outcome::delivered(&device, &mut status, &transfer.family, sent, false, now);
-        if how == Delivery::Unanswered && transfer.counted && status.generation == sent.generation {
-            let (window, boots) = (&mut status.window, &status.boots);
-            moved = window::uncount(window, boots, sent.boot, &sent.artefact);
-        }
-        let check = Check {
-            seq: 0,
-            at: now,
-            device: device.id,
-            boot: sent.boot,
-            channel: transfer.channel,
-            kind: CheckKind::Delivery,
-            outcome,
-            path: Some(transfer.path.clone()),
-            assurance: sent.level,
-            level_by: transfer.by,
-            revision: Some(sent.revision),
-            digest: Some(sent.digest),
-            bytes: Some(bytes),
-            ip: transfer.ip,
-            reason: delivery_code(how).to_owned(),
-            text: delivery_text(how, &sent.artefact),
-        };
-        self.put(&device, moved.then_some((status, version)), check)
-            .await
-    }
-
     /// Writes one check, and the seen half where it changed.
     pub(super) async fn put(
         &self,
@@ -298,7 +233,18 @@ impl Service {
         status: Option<(Status, u64)>,
         check: Check,
     ) -> Result<(), Trouble> {
-        let mut writes = vec![Write::AddCheck(check.clone())];
+        self.put_with(device, status, check, Vec::new()).await
+    }
+
+    /// The same, and `writes` with it or not at all.
+    pub(super) async fn put_with(
+        &self,
+        device: &Device,
+        status: Option<(Status, u64)>,
+        check: Check,
+        mut writes: Vec<Write>,
+    ) -> Result<(), Trouble> {
+        writes.push(Write::AddCheck(check.clone()));
         if let Some((status, expect)) = status {
             writes.push(Write::PutStatus {
                 id: device.id,
@@ -517,7 +463,7 @@ fn serving(facts: &Facts, verdict: &Verdict, change: &UnitChange, now: Timestamp
             facts.channel.as_str(),
             verdict.level,
             verdict.by.as_str(),
-            crate::engine::level::told(&verdict.place),
+            level::told(&verdict.place),
         ),
     }
 }
@@ -539,25 +485,5 @@ fn told(verdict: &Verdict, selected: &Selected<'_>) -> String {
             )
         }
         Decision::Serve(_) => format!("{file}: given"),
-    }
-}
-
-fn delivery_code(how: Delivery) -> &'static str {
-    match how {
-        Delivery::Whole => "whole",
-        Delivery::Unchanged => "unchanged",
-        Delivery::Part => "part",
-        Delivery::Broken => "broken-off",
-        Delivery::Unanswered => "unanswered",
-    }
-}
-
-fn delivery_text(how: Delivery, artefact: &str) -> String {
-    match how {
-        Delivery::Whole => format!("{artefact}: arrived"),
-        Delivery::Unchanged => format!("{artefact}: it has it already"),
-        Delivery::Part => format!("{artefact}: a part of it, or its head alone"),
-        Delivery::Broken => format!("{artefact}: the transfer broke off"),
-        Delivery::Unanswered => format!("{artefact}: nobody took it; the request may be forged"),
     }
 }

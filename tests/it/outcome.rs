@@ -156,6 +156,33 @@ fn served_is_every_required_file_of_one_boot_whole() {
 }
 
 #[test]
+fn the_first_certificate_that_was_served_whole_is_the_records() {
+    let yealink = family("yealink", "sip-t4-t5");
+    let phone = device("yealink", "sip-t4-t5", "T46S", 1);
+    let shown = |level: Assurance, octet: u8| {
+        let mut sent = sent("device-config");
+        sent.level = level;
+        sent.place.certificate = Some(Digest([octet; 32]));
+        sent
+    };
+    let check = |files: &[Sent], expect: Option<u8>| {
+        let bound = after(&yealink, &phone, files).ratchet.certificate;
+        assert_eq!(bound, expect.map(|octet| Digest([octet; 32])), "{files:?}");
+    };
+    let partial = Sent {
+        partial: true,
+        ..shown(Assurance::L3, 7)
+    };
+    check(&[shown(Assurance::L2, 7)], None);
+    check(&[partial.clone()], None);
+    check(&[partial, shown(Assurance::L3, 8)], Some(8));
+    check(
+        &[shown(Assurance::L3, 8), shown(Assurance::L3, 9)],
+        Some(8),
+    );
+}
+
+#[test]
 fn where_nothing_can_prove_more_served_is_the_end_and_closes_the_window() {
     let spa = family("cisco", "spa");
     let phone = device("cisco", "spa", "SPA942", 1);

@@ -51,6 +51,23 @@ impl Listed<'_> {
         }
     }
 
+    /// A certificate of its maker that names the unit, and not the one that its record is bound to: a
+    /// place that differs gets nothing, and a person decides (trust.md section 4).
+    pub(super) fn another_certificate(&mut self) -> (Decision, &'static str) {
+        let shown = self.proven.place.certificate;
+        let shown = shown.map(|digest| digest.to_string()).unwrap_or_default();
+        let text = format!(
+            "it showed the certificate {shown}, and its record is bound to another one: arm it \
+             again if it has a new one"
+        );
+        self.alert(AlertKind::OtherCertificate, text);
+        if self.facts.target.token.is_some() {
+            return (Decision::Refuse, reason::OTHER_CERTIFICATE);
+        }
+        let (decision, _) = self.as_stranger(ToLose::Perhaps);
+        (decision, reason::OTHER_CERTIFICATE)
+    }
+
     /// What a unit gets that asks below its mark. A family without a pin is not held to it: nothing
     /// makes its units ask at the token URL first.
     pub(super) fn below_mark(&mut self) -> Option<(Decision, &'static str)> {

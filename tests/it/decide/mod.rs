@@ -10,7 +10,7 @@ use dialtone::model::access::Class;
 use dialtone::model::device::Lifecycle;
 use dialtone::model::enrolment::Place;
 use dialtone::model::event::AlertKind;
-use dialtone::model::identity::{Assurance, Channel, Mac};
+use dialtone::model::identity::{Assurance, Channel, Digest, Mac};
 use dialtone::model::site::{Corroborate, Waiver};
 use jiff::Timestamp;
 
@@ -322,6 +322,28 @@ fn a_certificate_is_worth_l3_when_it_is_the_units_own() {
         "refuse: identifiers-disagree",
     );
     assert!(verdict.own_file_refused);
+}
+
+#[test]
+fn a_certificate_that_is_bound_to_the_record_is_worth_l4_and_another_one_nothing() {
+    let bound = |octet: u8| {
+        Scene::new("keeps", "C1").certified(MAC, true).with(|scene| {
+            scene.device.status.ratchet.certificate = Some(Digest([octet; 32]));
+        })
+    };
+    let verdict = check(&bound(9), "normal key: served");
+    assert_eq!(verdict.level, Assurance::L4);
+    // Its own lease and window, or its token, make no difference.
+    let leased = bound(8).leased();
+    let verdict = check(&leased, "bootstrap public: other-certificate");
+    assert_eq!(kinds(&verdict), [AlertKind::OtherCertificate]);
+    let token = bound(8).with(|scene| scene.token = Some(1));
+    let verdict = check(&token, "refuse: other-certificate");
+    assert_eq!(kinds(&verdict), [AlertKind::OtherCertificate]);
+    // Arming it again takes the binding back.
+    let armed = bound(8).with(|scene| scene.device.config_mut().arming.generation = 2);
+    let verdict = check(&armed, "normal key: served");
+    assert_eq!(verdict.level, Assurance::L3);
 }
 
 #[test]

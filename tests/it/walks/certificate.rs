@@ -83,8 +83,35 @@ async fn walk_5_l3_at_first_contact_without_any_lease() {
     );
     let device = scene.device(id).await;
     assert_eq!(device.status.activation.state, State::Active);
-    assert_eq!(device.status.assurance, Assurance::L3);
-    assert!(scene.alerts(id).await.is_empty());
+    // From then on it is this certificate's record.
+    let bound = device.status.ratchet.certificate;
+    phone.boot_until_quiet(2).await;
+    let device = scene.device(id).await;
+    assert_eq!(device.status.assurance, Assurance::L4);
+    assert_eq!(device.status.ratchet.certificate, bound);
+    assert!(bound.is_some() && scene.alerts(id).await.is_empty());
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn another_certificate_for_a_bound_record_gets_nothing_until_it_is_armed() {
+    let (scene, maker, id) = scene().await;
+    let mut first = phone(&scene, Some(certified(&scene, &maker, MAC)));
+    first.boot_until_quiet(4).await;
+    assert!(first.account().is_some(), "{:#?}", scene.told(id).await);
+    let bound = scene.device(id).await.status.ratchet.certificate;
+    // The maker certified another key for the same MAC.
+    let mut second = phone(&scene, Some(certified(&scene, &maker, MAC)));
+    second.boot_until_quiet(4).await;
+    assert!(second.account().is_none(), "{:#?}", scene.told(id).await);
+    assert_eq!(scene.alerts(id).await, [AlertKind::OtherCertificate]);
+    assert_eq!(scene.device(id).await.status.ratchet.certificate, bound);
+    // As `device arm` does it.
+    scene.arm(id).await;
+    second.boot_until_quiet(4).await;
+    assert!(second.account().is_some(), "{:#?}", scene.told(id).await);
+    let fresh = scene.device(id).await.status.ratchet.certificate;
+    assert!(fresh.is_some() && fresh != bound);
     scene.stop().await;
 }
 
