@@ -265,7 +265,14 @@ fn of_places(lens: &Lens, site: Option<&str>) -> Vec<Finding> {
         .values()
         .filter(|place| here(&place.name))
     {
-        if place.corroborate == Corroborate::Prefix {
+        if let (Corroborate::Prefix, Some(doubt)) = (place.corroborate, place.doubt) {
+            let text = format!(
+                "{}: it proves nothing any more. Look at who had what (the audit trail, `dialtone device list --site {}`), then let it be believed again",
+                doubt.text(),
+                word(&place.name)
+            );
+            red("prefix-doubted", place, &text, "--corroborate prefix");
+        } else if place.corroborate == Corroborate::Prefix {
             let text = "any host in its prefixes is believed to be the unit that it says it is, while that is armed";
             red("corroborate-prefix", place, text, "--corroborate lease");
         }
@@ -394,6 +401,7 @@ fn of_units(gathered: &Gathered) -> Vec<Finding> {
             | Block::NoHttpBase { .. }
             | Block::NeedsWaiver { .. }
             | Block::NeedsCorroboration { .. }
+            | Block::PrefixDoubted { .. }
             | Block::NeedsCertificate { .. }
             | Block::NotArmedYet { .. }
             | Block::NeedsConfirmation

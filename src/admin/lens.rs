@@ -247,7 +247,7 @@ fn flags(device: &Device, status: &Status, block: Option<&Block>) -> Vec<Flag> {
     // A waiver or a confirmation may have come after the unit's last request.
     activation.flag(Flag::NeedsWaiver, on("needs-waiver"));
     activation.flag(Flag::NeedsConfirmation, on("needs-confirmation"));
-    if on("needs-corroboration") {
+    if on("needs-corroboration") || on("prefix-doubted") {
         activation.flag(Flag::NeedsCorroboration, true);
     }
     if !device.config.arming.exposed.is_empty() {

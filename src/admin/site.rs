@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::device::Select;
 use super::{Actor, Admin, Ask, Changed, Code, FieldError, Problem, TRIES};
@@ -88,7 +89,7 @@ impl Admin {
                 .hint(format!("change it with: dialtone site set {name}"))
                 .into());
         }
-        let site = laid_over(Site::new(name), change)?;
+        let site = laid_over(Site::new(name), change, self.hub().now())?;
         self.site_as_written(&site)?;
         let site = self.put_site(actor, "site.add", site, ask).await;
         match site {
@@ -112,7 +113,7 @@ impl Admin {
         for _ in 0..TRIES {
             let old = self.site(name).await?;
             ask.fits(old.site.version)?;
-            let site = laid_over(old.site.clone(), change)?;
+            let site = laid_over(old.site.clone(), change, self.hub().now())?;
             if site == old.site {
                 return Ok(Changed {
                     record: old,
@@ -236,7 +237,7 @@ impl Admin {
 }
 
 /// The site with what is wanted of it; everything that is wrong is told at once.
-fn laid_over(mut site: Site, change: &SiteChange) -> Result<Site, Problem> {
+fn laid_over(mut site: Site, change: &SiteChange, now: Timestamp) -> Result<Site, Problem> {
     let mut errors = Vec::new();
     if let Some(prefixes) = &change.prefixes {
         site.prefixes.clear();
@@ -259,8 +260,18 @@ fn laid_over(mut site: Site, change: &SiteChange) -> Result<Site, Problem> {
     }
     if let Some(word) = &change.corroborate {
         match word.as_str() {
-            "lease" => site.corroborate = Corroborate::Lease,
-            "prefix" => site.corroborate = Corroborate::Prefix,
+            "lease" => {
+                site.corroborate = Corroborate::Lease;
+                site.doubt = None;
+            }
+            // Said of a prefix that is believed no more, it is believed again.
+            "prefix" => {
+                if !site.believes_prefix() {
+                    site.believed_since = Some(now);
+                }
+                site.corroborate = Corroborate::Prefix;
+                site.doubt = None;
+            }
             other => read(
                 "corroborate",
                 Err(format!("{other:?} is neither lease nor prefix")),

@@ -25,6 +25,7 @@ const RECORD: &[(&str, &str)] = &[
     ("nat", "/nat"),
     ("expect", "/expect"),
     ("corroborate", "/corroborate"),
+    ("prefix doubted", "/prefix_doubt"),
     ("keys at L2", "/keys_at_l2"),
     ("public url", "/public_url"),
     ("public http url", "/public_http_url"),

@@ -211,7 +211,11 @@ impl<'a> Listed<'a> {
         if self.proven.level == Assurance::L0 {
             self.note_copy();
             let (decision, _) = self.as_stranger(ToLose::Perhaps);
-            return (decision, reason::NEEDS_CORROBORATION);
+            let why = match self.proven.doubt {
+                Some(_) => reason::PREFIX_DOUBTED,
+                None => reason::NEEDS_CORROBORATION,
+            };
+            return (decision, why);
         }
         if let Some(answer) = self.below_mark() {
             return answer;
@@ -496,6 +500,11 @@ impl<'a> Listed<'a> {
             Decision::Serve(plan) if plan.partial => (Outcome::Partial, plan.credential),
             Decision::Serve(plan) => (Outcome::Pass, plan.credential),
         };
+        let site = self.device.config.site.as_ref();
+        let crowded = site
+            .and_then(|name| self.world.sites.get(name))
+            .filter(|site| self.proven.doubt.is_some() && site.doubt.is_none())
+            .map(|site| site.name.clone());
         before_answer |= self.status.window.bound_to != self.device.status_now().window.bound_to;
         Verdict {
             own_file_refused: refused_own(&decision, artefact),
@@ -515,6 +524,7 @@ impl<'a> Listed<'a> {
             }),
             decision,
             alerts: self.alerts,
+            crowded,
             sighting: false,
         }
     }

@@ -24,6 +24,9 @@ pub struct Known {
     pub by_report: Option<(Device, u32)>,
     /// The lease of the source address.
     pub lease: Option<Lease>,
+    /// Other units that the prefix of this unit's site was believed for, where the site says how many
+    /// it expects.
+    pub beside: u32,
     /// Artefact ids refused to this source in its present boot.
     pub refused: BTreeSet<String>,
     /// Units behind identifiers that disagree, for the alert.

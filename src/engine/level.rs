@@ -3,12 +3,13 @@
 use super::facts::Facts;
 use super::identify::{CertificateClaim, Claims};
 use super::known::{Known, World};
+use super::prefix;
 use crate::catalog::manifest::{Always, Family};
 use crate::model::device::{Device, Status};
 use crate::model::enrolment::Place;
 use crate::model::identity::{Assurance, Channel, LevelBy};
 use crate::model::lease::{Lease, LeaseSource};
-use crate::model::site::{Corroborate, Site};
+use crate::model::site::{Corroborate, Doubt, Site};
 
 /// A level, what it rests on, and the place that it was asked from.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Proven {
     pub stale_token: bool,
     /// The token is this unit's own and in force, whatever the transport.
     pub token: bool,
+    /// The prefix of its site would have been the proof, and is believed no more.
+    pub doubt: Option<Doubt>,
     /// Its maker's certificate was shown, and not the one that the record is bound to.
     pub other_certificate: bool,
 }
@@ -56,9 +59,15 @@ pub fn prove(
             LeaseSource::Own => LevelBy::Lease,
             LeaseSource::Observed => LevelBy::Observed,
         };
-    } else if site.is_some_and(|site| by_prefix(site, facts, device, status, world)) {
-        proven.level = Assurance::L1;
-        proven.by = LevelBy::Prefix;
+    } else if let Some(site) = site.filter(|site| by_prefix(site, facts, device, status, world)) {
+        let crowded = prefix::is_crowded(site, known.beside);
+        proven.doubt = site
+            .doubt
+            .or_else(|| crowded.then_some(Doubt::MoreThanExpected));
+        if proven.doubt.is_none() {
+            proven.level = Assurance::L1;
+            proven.by = LevelBy::Prefix;
+        }
     }
     if let Some((owner, generation)) = &known.by_token {
         let current = *generation == device.config.arming.generation && !status.ratchet.void;
@@ -166,6 +175,7 @@ fn ties(lease: &Lease, device: &Device, family: &Family) -> bool {
     by_mac || (lease.serial.is_some() && lease.serial == config.serial)
 }
 
+/// Whether the prefix is the proof for this unit, as far as it is believed.
 fn by_prefix(
     site: &Site,
     facts: &Facts,

@@ -14,6 +14,7 @@ pub mod level;
 pub mod outcome;
 pub mod outlook;
 pub mod point;
+pub mod prefix;
 pub mod reply;
 pub mod resolve;
 pub mod select;

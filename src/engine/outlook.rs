@@ -13,7 +13,7 @@ use crate::model::access::Class;
 use crate::model::activation::State;
 use crate::model::device::{Device, Lifecycle, Status};
 use crate::model::identity::Assurance;
-use crate::model::site::{Corroborate, Site, Waiver};
+use crate::model::site::{Corroborate, Doubt, Site, Waiver};
 
 /// What the judgement looks at besides the unit.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub enum Block {
         nat: bool,
         prefixes: bool,
     },
+    /// The prefix of its site is believed no more.
+    PrefixDoubted { site: String, doubt: Doubt },
     /// Units of its kind carry a factory certificate, and it cannot show one that counts.
     NeedsCertificate { vendor: String, anchored: bool },
     /// It is armed for later, or no longer.
@@ -81,6 +83,7 @@ impl Block {
             Self::NoHttpBase { .. } => "no-http-base",
             Self::NeedsWaiver { .. } => "needs-waiver",
             Self::NeedsCorroboration { .. } => "needs-corroboration",
+            Self::PrefixDoubted { .. } => "prefix-doubted",
             Self::NeedsCertificate { .. } => "needs-certificate",
             Self::NotArmedYet { .. } => "not-armed-yet",
             Self::NeedsConfirmation => "needs-confirmation",
@@ -123,6 +126,10 @@ impl Block {
             Self::NeedsCorroboration { site, .. } => format!(
                 "{}: nothing there ties an address to a unit, neither a lease nor the site's prefix",
                 at(site)
+            ),
+            Self::PrefixDoubted { site, doubt } => format!(
+                "at {site}: {}, so the prefix proves nothing any more until a person looked",
+                doubt.text()
             ),
             Self::NeedsCertificate {
                 anchored: false, ..
@@ -179,6 +186,9 @@ impl Block {
                     "dialtone site set {}{prefix} --corroborate prefix",
                     word(site)
                 )
+            }
+            Self::PrefixDoubted { site, .. } => {
+                format!("dialtone site set {} --corroborate prefix", word(site))
             }
             Self::NeedsCertificate {
                 vendor,
@@ -352,7 +362,12 @@ fn corroboration(device: &Device, around: &Around<'_>, carries: bool) -> Option<
             }
         });
     }
-    let by_prefix = site.corroborate == Corroborate::Prefix && !site.prefixes.is_empty();
+    let by_prefix = site.believes_prefix() && !site.prefixes.is_empty();
+    if let (Corroborate::Prefix, Some(doubt), false) = (site.corroborate, site.doubt, around.leased)
+    {
+        let site = site.name.clone();
+        return Some(Block::PrefixDoubted { site, doubt });
+    }
     (!by_prefix && !around.leased).then_some(Block::NeedsCorroboration {
         site: name,
         nat: false,

@@ -23,6 +23,8 @@ pub struct Verdict {
     /// What changes about the unit, if one was named.
     pub unit: Option<UnitChange>,
     pub alerts: Vec<AlertDraft>,
+    /// The site whose prefix is believed no more from now on: one unit too many asked.
+    pub crowded: Option<String>,
     /// The unit's own file was refused: a shared one that it would fall back to is refused too.
     pub own_file_refused: bool,
     /// Why an unlisted unit is put among the sightings.
@@ -121,6 +123,7 @@ pub mod reason {
     pub const OUTSIDE: &str = "outside";
     pub const PLAIN: &str = "plain-transport";
     pub const POINTED: &str = "pointed";
+    pub const PREFIX_DOUBTED: &str = "prefix-doubted";
     pub const RENDER: &str = "render-error";
     pub const RETIRED: &str = "retired";
     pub const SPENT: &str = "too-often";

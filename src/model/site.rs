@@ -18,6 +18,10 @@ pub struct Site {
     /// Units expected, for caps; 0 means those listed there.
     pub expect: u32,
     pub corroborate: Corroborate,
+    /// When a person last let the prefix be believed: who came before that is no question any more.
+    pub believed_since: Option<Timestamp>,
+    /// The prefix is believed no more, until a person lets it.
+    pub doubt: Option<Doubt>,
     /// Class `key` is given at L2 (shown red).
     pub keys_at_l2: bool,
     /// Base URL of this site if other than the global one.
@@ -39,6 +43,8 @@ impl Site {
             nat: false,
             expect: 0,
             corroborate: Corroborate::default(),
+            believed_since: None,
+            doubt: None,
             keys_at_l2: false,
             public_url: None,
             public_http_url: None,
@@ -46,6 +52,11 @@ impl Site {
             change_window: String::new(),
             version: 0,
         }
+    }
+
+    /// Whether its prefix alone corroborates a unit now.
+    pub fn believes_prefix(&self) -> bool {
+        self.corroborate == Corroborate::Prefix && !self.nat && self.doubt.is_none()
     }
 }
 
@@ -56,6 +67,44 @@ pub enum Corroborate {
     Lease,
     /// The site's prefix is enough (shown red).
     Prefix,
+}
+
+/// What a prefix was believed for that nobody expected (trust.md section 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// More units than the site expects.
+    MoreThanExpected,
+    /// Units that took their credentials and never reported.
+    NeverReported,
+}
+
+impl Doubt {
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MoreThanExpected => "more-than-expected",
+            Self::NeverReported => "never-reported",
+        }
+    }
+
+    /// Reads what [`Doubt::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::MoreThanExpected, Self::NeverReported]
+            .into_iter()
+            .find(|doubt| doubt.as_str() == text)
+    }
+
+    /// For people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::MoreThanExpected => {
+                "its prefix was the proof of as many units as the site expects, and one more asked"
+            }
+            Self::NeverReported => {
+                "more than five units within an hour had their credentials by its prefix alone and never reported"
+            }
+        }
+    }
 }
 
 /// A person's word that models at a site may have credentials over a plain transport.

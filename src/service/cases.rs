@@ -87,6 +87,7 @@ impl Inner {
             by_report: rows.by_report,
             lease: rows.lease,
             refused,
+            beside: 0,
             disagreeing: Vec::new(),
         })
     }

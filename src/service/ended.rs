@@ -80,7 +80,8 @@ impl Service {
             let status = moved.then_some((status, version));
             return self.put(&device, status, check).await;
         };
-        self.bind(&device, (status, version), fingerprint, check).await
+        self.bind(&device, (status, version), fingerprint, check)
+            .await
     }
 
     /// Binds a certificate to the unit's record. It is one record's: where another has it already,

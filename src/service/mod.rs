@@ -10,6 +10,7 @@ mod explain;
 pub mod leases;
 pub(crate) mod material;
 pub(crate) mod point;
+mod prefixes;
 mod recent;
 mod record;
 mod report;
@@ -21,6 +22,7 @@ mod tickets;
 mod vault;
 
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
 use crate::answer::{Answer, Asked, Body, Delivery, Door, File, Refusal, Ticket, TlsFailure};
@@ -38,6 +40,7 @@ use crate::store::StoreError;
 use self::arrivals::Arrivals;
 use self::cases::Case;
 use self::material::{Made, Unmade};
+use self::prefixes::Prefixes;
 use self::recent::Recent;
 use self::record::Alarms;
 use self::revisions::Revisions;
@@ -64,6 +67,9 @@ struct Inner {
     tickets: Tickets,
     recent: Recent,
     arrivals: Arrivals,
+    prefixes: Prefixes,
+    /// The first sweep was made.
+    swept: AtomicBool,
     alarms: Alarms,
 }
 
@@ -95,6 +101,8 @@ impl Service {
             tickets: Tickets::default(),
             recent: Recent::default(),
             arrivals: Arrivals::default(),
+            prefixes: Prefixes::default(),
+            swept: AtomicBool::new(false),
             alarms: Alarms::default(),
         }))
     }

@@ -134,6 +134,9 @@ impl Service {
         let mut writes = Vec::new();
         let mut news = Vec::new();
         let raised = self.alerts(&verdict.alerts, now, &mut writes, &mut news);
+        if let Some(site) = &verdict.crowded {
+            writes.extend(self.crowded(site)?);
+        }
         if verdict.sighting {
             self.sight(facts, claims, known, verdict, now);
         }
@@ -195,6 +198,13 @@ impl Service {
         let Some((plan, made)) = made else {
             return Ok(Tickets::NOBODY);
         };
+        if plan.credential
+            && verdict.by == LevelBy::Prefix
+            && let Some(name) = &verdict.place.site
+            && let Some(site) = inner.hub.store.settings()?.sites.get(name)
+        {
+            inner.prefixes.note(site, change.id);
+        }
         if let (Some(source), true) = (facts.source, verdict.level > Assurance::L0) {
             inner.recent.served(source, &plan.artefact, change.id, now);
         }

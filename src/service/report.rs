@@ -1,9 +1,11 @@
 //! The unit's own word at its report URL, and silence.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use percent_encoding::percent_decode_str;
 
+use super::prefixes::Silent;
 use super::{Inner, Service, Trouble};
 use crate::answer::{Answer, Refusal};
 use crate::catalog::manifest::{Family, HttpRefusal, TftpRefusal};
@@ -11,9 +13,10 @@ use crate::engine::boot;
 use crate::engine::facts::Facts;
 use crate::engine::identify::claims;
 use crate::engine::outcome::{self, Word};
+use crate::engine::prefix;
 use crate::hub::News;
 use crate::model::activation::{Check, CheckKind, Outcome};
-use crate::model::device::{Device, Lifecycle};
+use crate::model::device::{Device, Lifecycle, Status};
 use crate::model::identity::{Assurance, BootId, Channel, LevelBy};
 use crate::store::{Batch, StoreError, Write};
 
@@ -82,14 +85,24 @@ impl Service {
     /// Looks for units that make no progress. Called about once a minute.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let mut after = None;
+        // Whom a prefix was believed for is read once; then each is noted as it happens.
+        let first = !self.0.swept.load(Ordering::Relaxed);
+        let wanted = |status: &Status| {
+            outcome::is_waiting(status)
+                || prefix::silent_at(status).is_some()
+                || (first && prefix::believed_at(status).is_some())
+        };
+        let mut silent = Silent::default();
         loop {
             let store = &self.0.hub.store;
-            let (page, last) = store.seen(outcome::is_waiting, after, PAGE).await?;
+            let (page, last) = store.seen(wanted, after, PAGE).await?;
             for device in &page {
+                silent.take(self, device)?;
                 self.sweep_one(device).await?;
             }
             if last.is_none() {
-                return Ok(());
+                self.0.swept.store(true, Ordering::Relaxed);
+                return silent.judge(self).await;
             }
             after = last;
             tokio::task::yield_now().await;

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::cases::Case;
 use super::settings::Snapshot;
-use super::{Inner, Trouble};
+use super::{Inner, Trouble, prefixes};
 use crate::catalog::Catalog;
 use crate::engine::decide::{UnitSide, decide};
 use crate::engine::facts::Facts;
 use crate::engine::identify::{Claims, claims};
-use crate::engine::known::{Known, World};
+use crate::engine::known::{Found, Known, World};
 use crate::engine::select::Selected;
 use crate::engine::verdict::Verdict;
 use crate::hub::Bases;
@@ -66,14 +66,26 @@ impl Scene {
 }
 
 impl Inner {
+    /// Other units that the prefix of this one's site was believed for.
+    fn beside(&self, known: &Known, snapshot: &Snapshot) -> u32 {
+        let Found::One(device) = known.found() else {
+            return 0;
+        };
+        let site = device.config.site.as_ref();
+        let site = site.and_then(|name| snapshot.settings.sites.get(name));
+        site.filter(|site| prefixes::counts(site))
+            .map_or(0, |site| self.prefixes.beside(site, device.id))
+    }
+
     /// As it stands now; none where the system has no random numbers to give.
     pub(super) async fn scene(&self, facts: &Facts) -> Result<Option<Scene>, Trouble> {
         let hub = &self.hub;
         let now = hub.now();
         let catalog = hub.catalog.load_full();
         let claims = claims(facts, &catalog);
-        let known = self.known(facts, &claims, now).await?;
+        let mut known = self.known(facts, &claims, now).await?;
         let snapshot = self.snapshots.of(hub)?;
+        known.beside = self.beside(&known, &snapshot);
         let anchored = snapshot.anchored(hub);
         let Some(fresh) = (hub.random)() else {
             return Ok(None);

@@ -13,7 +13,7 @@ use crate::model::event::{Alert, AlertKind};
 use crate::model::identity::{Assurance, BootId, Channel, DeviceId, Digest, LevelBy, Mac, Serial};
 use crate::model::lease::{Lease, LeaseSource, RelayPort};
 use crate::model::profile::{Layer, Scope, Variables};
-use crate::model::site::{Corroborate, Pbx, Site, Waiver};
+use crate::model::site::{Corroborate, Doubt, Pbx, Site, Waiver};
 
 shapes!(
     Alert => AlertShape,
@@ -129,6 +129,10 @@ struct SiteShape {
     expect: u32,
     #[serde(default, skip_serializing_if = "plain", with = "stored")]
     corroborate: Corroborate,
+    #[serde(default, skip_serializing_if = "plain", with = "stored")]
+    believed_since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "plain", with = "stored")]
+    doubt: Option<Doubt>,
     #[serde(default, skip_serializing_if = "plain")]
     keys_at_l2: bool,
     #[serde(default, skip_serializing_if = "plain")]

@@ -20,7 +20,7 @@ use crate::model::identity::{Assurance, BootId, Channel, DeviceId, Digest, Level
 use crate::model::lease::{Lease, LeaseSource, RelayPort};
 use crate::model::profile::{Layer, Scope, Value, Variables};
 use crate::model::secret::Sealed;
-use crate::model::site::{Corroborate, Pbx, Site, Waiver};
+use crate::model::site::{Corroborate, Doubt, Pbx, Site, Waiver};
 
 /// Rows made from a seed: any of their values, any of them missing.
 struct Maker(u64);
@@ -338,6 +338,8 @@ impl Maker {
             nat: self.yes(),
             expect: self.n32(),
             corroborate: self.one(&[Corroborate::Lease, Corroborate::Prefix]),
+            believed_since: self.maybe(Self::time),
+            doubt: self.maybe(|maker| maker.one(&[Doubt::MoreThanExpected, Doubt::NeverReported])),
             keys_at_l2: self.yes(),
             public_url: self.maybe(Self::text),
             public_http_url: self.maybe(Self::text),

@@ -17,13 +17,14 @@ use crate::model::identity::{Assurance, BootId, Channel, DeviceId, Digest, Level
 use crate::model::lease::{LeaseSource, RelayPort};
 use crate::model::profile::{Layer, Value, Variables};
 use crate::model::secret::Sealed;
-use crate::model::site::Corroborate;
+use crate::model::site::{Corroborate, Doubt};
 
 words!(
     AlertKind,
     Assurance,
     Channel,
     CheckKind,
+    Doubt,
     Flag,
     JobState,
     Layer,

@@ -14,7 +14,7 @@ use crate::admin::vars::{ScopeChange, scope_of};
 use crate::admin::waiver::WaiverWanted;
 use crate::admin::{Code, FieldError};
 use crate::model::profile::{Layer, Scope};
-use crate::model::site::{Corroborate, Pbx, Waiver};
+use crate::model::site::{Corroborate, Doubt, Pbx, Waiver};
 
 /// The routes of these subjects.
 pub(crate) fn routes() -> Router<State> {
@@ -118,6 +118,7 @@ fn wire_site(view: &SiteView) -> Value {
             Corroborate::Lease => "lease",
             Corroborate::Prefix => "prefix",
         },
+        "prefix_doubt": site.doubt.map(Doubt::as_str),
         "keys_at_l2": site.keys_at_l2,
         "public_url": site.public_url,
         "public_http_url": site.public_http_url,

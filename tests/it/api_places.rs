@@ -29,7 +29,7 @@ async fn a_site_has_its_life() {
     assert_eq!(made.status, 201);
     let expect = json!({
         "name": "hq", "prefixes": ["10.99.0.0/16"], "timezone": "UTC", "nat": false, "expect": 0,
-        "corroborate": "lease", "keys_at_l2": false, "public_url": null, "public_http_url": null,
+        "corroborate": "lease", "prefix_doubt": null, "keys_at_l2": false, "public_url": null, "public_http_url": null,
         "public_tftp": null, "change_window": "", "devices": 0, "version": 1,
     });
     assert_eq!(made.good(), expect);

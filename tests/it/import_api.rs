@@ -14,18 +14,9 @@ use crate::import_support::{BAD, CANARY, ROWS, bad_rows, large};
 
 fn site(name: &str) -> Write {
     Write::PutSite(Site {
-        name: name.to_owned(),
         prefixes: vec!["10.99.0.0/16".parse().unwrap()],
-        timezone: "UTC".to_owned(),
-        nat: false,
-        expect: 0,
         corroborate: Corroborate::Prefix,
-        keys_at_l2: false,
-        public_url: None,
-        public_http_url: None,
-        public_tftp: None,
-        change_window: String::new(),
-        version: 0,
+        ..Site::new(name)
     })
 }
 

@@ -9,7 +9,7 @@ use dialtone::model::access::Class;
 use dialtone::model::activation::State;
 use dialtone::model::device::{Device, Lifecycle, Status};
 use dialtone::model::identity::{Assurance, DeviceId};
-use dialtone::model::site::{Corroborate, Site, Waiver};
+use dialtone::model::site::{Corroborate, Doubt, Site, Waiver};
 
 use crate::store_sample::{at, plain};
 use crate::vendors::catalog;
@@ -40,18 +40,9 @@ fn case(vendor: &str, family: &str, model: &str) -> Case {
             status,
         },
         site: Some(Site {
-            name: "hq".to_owned(),
             prefixes: vec!["10.0.0.0/8".parse().unwrap()],
-            timezone: "UTC".to_owned(),
-            nat: false,
-            expect: 0,
             corroborate: Corroborate::Prefix,
-            keys_at_l2: false,
-            public_url: None,
-            public_http_url: None,
-            public_tftp: None,
-            change_window: String::new(),
-            version: 1,
+            ..Site::new("hq")
         }),
         waivers: Vec::new(),
         shown: Shown::Own,
@@ -112,6 +103,14 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
         Some((
             "no-https-base",
             "dialtone site set hq --public-url https://NAME/",
+        )),
+    );
+    check(
+        desk(),
+        |case| case.site.as_mut().unwrap().doubt = Some(Doubt::NeverReported),
+        Some((
+            "prefix-doubted",
+            "dialtone site set hq --corroborate prefix",
         )),
     );
     let lease = |case: &mut Case| case.site.as_mut().unwrap().corroborate = Corroborate::Lease;

@@ -14,7 +14,7 @@ use dialtone::model::identity::{
 use dialtone::model::lease::{Lease, LeaseSource, RelayPort};
 use dialtone::model::profile::{Layer, Scope, Value, Variables};
 use dialtone::model::secret::Sealed;
-use dialtone::model::site::{Corroborate, Pbx, Site, Waiver};
+use dialtone::model::site::{Corroborate, Doubt, Pbx, Site, Waiver};
 use dialtone::store::{
     AuditEntry, Batch, CheckFilter, Expect, Filter, Job, JobState, KnownAsk, Options, Owner,
     Published, Store, TokenKind, Write,
@@ -270,6 +270,8 @@ pub(crate) fn site(name: &str) -> Site {
         nat: false,
         expect: 12,
         corroborate: Corroborate::Prefix,
+        believed_since: Some(at(4)),
+        doubt: Some(Doubt::NeverReported),
         keys_at_l2: true,
         public_url: Some("https://p.example.net/".to_owned()),
         public_http_url: None,

@@ -46,22 +46,11 @@ impl Caps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::site::Corroborate;
-
     fn site(name: &str, prefix: &str, expect: u32) -> Site {
         Site {
-            name: name.to_owned(),
             prefixes: vec![prefix.parse().expect("a prefix")],
-            timezone: "UTC".to_owned(),
-            nat: false,
             expect,
-            corroborate: Corroborate::Lease,
-            keys_at_l2: false,
-            public_url: None,
-            public_http_url: None,
-            public_tftp: None,
-            change_window: String::new(),
-            version: 1,
+            ..Site::new(name)
         }
     }
 

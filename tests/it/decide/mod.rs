@@ -11,7 +11,7 @@ use dialtone::model::device::Lifecycle;
 use dialtone::model::enrolment::Place;
 use dialtone::model::event::AlertKind;
 use dialtone::model::identity::{Assurance, Channel, Digest, Mac};
-use dialtone::model::site::{Corroborate, Waiver};
+use dialtone::model::site::{Corroborate, Doubt, Site, Waiver};
 use jiff::Timestamp;
 
 use self::scene::{MAC, OTHER, Scene, at};
@@ -164,6 +164,35 @@ fn a_prefix_corroborates_only_where_the_site_says_so() {
         &Scene::new("keeps", "K1").leased().with(nat),
         "bootstrap public: needs-corroboration",
     );
+}
+
+#[test]
+fn a_prefix_that_was_believed_too_often_is_believed_no_more() {
+    let prefix = |change: fn(&mut Site), beside: u32| {
+        Scene::new("keeps", "K1").with(|scene| {
+            let site = scene.sites.get_mut("hq").unwrap();
+            site.corroborate = Corroborate::Prefix;
+            change(site);
+            scene.beside = beside;
+        })
+    };
+    let expects = |site: &mut Site| site.expect = 2;
+    let verdict = check(&prefix(expects, 1), "normal credential: served");
+    assert_eq!(verdict.crowded, None);
+    let verdict = check(&prefix(expects, 2), "bootstrap public: prefix-doubted");
+    assert_eq!(verdict.crowded.as_deref(), Some("hq"));
+    // Nobody said how many there are.
+    check(&prefix(|_| {}, 500), "normal credential: served");
+    let doubted = || prefix(|site| site.doubt = Some(Doubt::NeverReported), 0);
+    let verdict = check(&doubted(), "bootstrap public: prefix-doubted");
+    assert_eq!(verdict.crowded, None);
+    // What proves more goes on.
+    check(&doubted().leased(), "normal credential: served");
+    let token = doubted().with(|scene| scene.token = Some(1));
+    check(&token, "normal credential: served");
+    // It is the doubt only for whom the prefix would have been the proof.
+    let late = doubted().with(|scene| scene.now = at(24 * 61));
+    check(&late, "bootstrap public: needs-corroboration");
 }
 
 #[test]
@@ -327,9 +356,11 @@ fn a_certificate_is_worth_l3_when_it_is_the_units_own() {
 #[test]
 fn a_certificate_that_is_bound_to_the_record_is_worth_l4_and_another_one_nothing() {
     let bound = |octet: u8| {
-        Scene::new("keeps", "C1").certified(MAC, true).with(|scene| {
-            scene.device.status.ratchet.certificate = Some(Digest([octet; 32]));
-        })
+        Scene::new("keeps", "C1")
+            .certified(MAC, true)
+            .with(|scene| {
+                scene.device.status.ratchet.certificate = Some(Digest([octet; 32]));
+            })
     };
     let verdict = check(&bound(9), "normal key: served");
     assert_eq!(verdict.level, Assurance::L4);

@@ -22,7 +22,7 @@ use dialtone::model::identity::{BootId, Channel, DeviceId, Digest, Mac};
 use dialtone::model::lease::{Lease, LeaseSource};
 use dialtone::model::profile::Variables;
 use dialtone::model::secret::Secret;
-use dialtone::model::site::{Corroborate, Site, Waiver};
+use dialtone::model::site::{Site, Waiver};
 use jiff::{SignedDuration, Timestamp};
 
 pub(super) const MAC: &str = "02:00:5e:00:00:01";
@@ -215,6 +215,8 @@ pub(super) struct Scene {
     pub(super) certificate: Option<PeerCertificate>,
     pub(super) needs: Class,
     pub(super) refused: BTreeSet<String>,
+    /// Other units that the site's prefix was believed for.
+    pub(super) beside: u32,
 }
 
 pub(super) fn at(hour: i64) -> Timestamp {
@@ -254,18 +256,8 @@ impl Scene {
             version: 1,
         };
         let site = Site {
-            name: "hq".to_owned(),
             prefixes: vec!["10.0.0.0/8".parse().unwrap()],
-            timezone: "UTC".to_owned(),
-            nat: false,
-            expect: 0,
-            corroborate: Corroborate::Lease,
-            keys_at_l2: false,
-            public_url: None,
-            public_http_url: None,
-            public_tftp: None,
-            change_window: String::new(),
-            version: 1,
+            ..Site::new("hq")
         };
         Self {
             catalog: catalog(),
@@ -293,6 +285,7 @@ impl Scene {
             certificate: None,
             needs: Class::Credential,
             refused: BTreeSet::new(),
+            beside: 0,
         }
     }
 
@@ -361,6 +354,7 @@ impl Scene {
                 until: self.lease_until,
             }),
             refused: self.refused.clone(),
+            beside: self.beside,
             ..Known::default()
         };
         assert!(self.token.is_none() || claims.token == Some(digest_of(&token)));

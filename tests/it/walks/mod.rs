@@ -13,6 +13,7 @@ mod moved;
 mod plain_phone;
 mod pnp;
 mod port;
+mod prefix;
 pub(crate) mod resets;
 mod scene;
 mod switch;

@@ -84,6 +84,12 @@ impl Scene {
         Self::new("corroborate = \"prefix\"", &[]).await
     }
 
+    /// The same, and the site says how many units it has.
+    pub(super) async fn by_prefix_expecting(units: u32) -> Self {
+        let lines = format!("corroborate = \"prefix\"\nexpect = {units}");
+        Self::new(&lines, &[]).await
+    }
+
     async fn new(corroborate: &str, files: &[(&str, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let profiles = folder.path().join("profiles");
