@@ -402,6 +402,7 @@ fn of_units(gathered: &Gathered) -> Vec<Finding> {
             | Block::NeedsWaiver { .. }
             | Block::NeedsCorroboration { .. }
             | Block::PrefixDoubted { .. }
+            | Block::FirmwareOutOfRange { .. }
             | Block::NeedsCertificate { .. }
             | Block::NotArmedYet { .. }
             | Block::NeedsConfirmation
@@ -525,7 +526,10 @@ fn model_row(lens: &Lens, family: &Family, view: &DeviceView) -> ModelRow {
         waiver: waiver
             .filter(|_| needs)
             .map(|waiver| waiver.until.to_string()),
-        serves: family.firmware_range.clone(),
+        serves: family
+            .firmware_range
+            .of(&config.model)
+            .map(ToString::to_string),
         seen: BTreeSet::new(),
         registrars: BTreeSet::new(),
         today: 0,

@@ -2,7 +2,7 @@
 
 use crate::catalog::manifest::Family;
 use crate::engine::outlook::Block;
-use crate::model::activation::{Registration, State};
+use crate::model::activation::{Proof, Registration, State};
 use crate::model::device::{Config, Device, Lifecycle, Status};
 use crate::model::identity::DeviceId;
 
@@ -121,6 +121,9 @@ fn by_state(
             "It lost its registration: look at the call server and at the unit's network."
                 .to_owned(),
         ),
+        State::Active if activation.proof == Some(Proof::Firmware) => Some(format!(
+            "The system that it installed came up, and is not configured: say what it is: dialtone device set {name} --vendor V --model M"
+        )),
         State::Active | State::HandedOver => None,
         State::Stalled => Some(format!(
             "No progress since {}: restart it; what it did: dialtone device trace {name}",
@@ -142,6 +145,11 @@ fn waits_for_proof(status: &Status, family: Option<&Family>) -> Option<String> {
         return None;
     }
     let minutes = family.report.stall_after.as_secs().div_ceil(60);
+    if family.loads() {
+        return Some(format!(
+            "It has its installer; the system that it installs should ask within {minutes} min."
+        ));
+    }
     Some(format!(
         "It has its configuration; it should say within {minutes} min that it works."
     ))

@@ -12,6 +12,7 @@ use crate::catalog::manifest::{Artefact, ArtefactScope, Asks, Family};
 use crate::catalog::pattern;
 use crate::catalog::revision::{RenderError, Rendered, Which};
 use crate::engine::grant::{has_token, opens_https};
+use crate::engine::identify::Claims;
 use crate::engine::known::{Known, World};
 use crate::engine::resolve::{self, Values};
 use crate::engine::select::{Selected, Subject};
@@ -248,10 +249,11 @@ pub(crate) fn given(
 ) -> Given {
     let family: &Family = &revision.family;
     let status = device.status_now();
-    if artefact.template.is_none() {
+    let config = &device.config;
+    let for_others = stranger::is_for_others(family, artefact, &config.model, &said(device));
+    if artefact.template.is_none() || for_others {
         return Given::Refusal;
     }
-    let config = &device.config;
     let served = status.served_whole_at.is_some();
     let armed = config.arming.from <= lens.now && lens.now <= config.arming.until;
     let to_lose = if granted.site && armed && !served {
@@ -301,12 +303,22 @@ fn strangers(
         subject: Subject::Stranger,
         family: Some(family),
         artefact: Some(artefact),
+        stage: None,
     };
-    let (model, known) = (Some(device.config.model.as_str()), Known::default());
-    let (decision, _) = stranger::answer(&selected, model, None, &known, to_lose, &world(lens));
+    let (claims, known) = (said(device), Known::default());
+    let (decision, _) = stranger::answer(&selected, &claims, None, &known, to_lose, &world(lens));
     match decision {
         Decision::Refuse | Decision::Point(_) => Given::Refusal,
         Decision::Bootstrap(plan) | Decision::Serve(plan) => Given::Strangers(plan.which),
+    }
+}
+
+/// What the unit says of itself, as it was last heard.
+fn said(device: &Device) -> Claims {
+    Claims {
+        model: Some(device.config.model.clone()),
+        firmware: device.status.seen.firmware.clone(),
+        ..Claims::default()
     }
 }
 

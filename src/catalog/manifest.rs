@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pattern::Pattern;
+use super::version::FirmwareRange;
 use crate::model::access::Class;
 use crate::model::identity::{Assurance, Channel, Mac};
 
@@ -140,7 +141,8 @@ pub struct Family {
     pub reach: Reach,
     pub models: Vec<String>,
     pub aliases: BTreeMap<String, String>,
-    pub firmware_range: Option<String>,
+    /// Versions that this folder's files are for.
+    pub firmware_range: ByModel<FirmwareRange>,
     pub asks: Asks,
     /// The asking MAC minus the printed one.
     pub mac_offset: ByModel<i64>,
@@ -186,6 +188,18 @@ impl Family {
         let reach = i128::from(offset);
         let distance = i128::from(asking.number()) - i128::from(printed.number());
         distance == 0 || (distance.signum() == reach.signum() && distance.abs() <= reach.abs())
+    }
+
+    /// The range that a unit's version lies outside of; of a version that nobody named nothing is said.
+    pub fn refuses(&self, model: &str, version: Option<&str>) -> Option<&FirmwareRange> {
+        let range = self.firmware_range.of(model)?;
+        let version = version?;
+        (!range.holds(version)).then_some(range)
+    }
+
+    /// Its units are loaders: the system that one installs asks next, as another family.
+    pub fn loads(&self) -> bool {
+        self.report.proof.contains(&ProofWay::Firmware)
     }
 
     /// The artefact of that id.

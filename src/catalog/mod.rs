@@ -19,6 +19,7 @@ pub mod revision;
 mod sample;
 pub mod site_profile;
 pub mod snippet;
+pub mod version;
 pub mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};

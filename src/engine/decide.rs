@@ -1,6 +1,7 @@
 //! The decision: what a request gets, and what is recorded of it. Pure.
 
 mod ratchet;
+mod stage;
 
 use super::boot;
 use super::facts::{Facts, Method};
@@ -44,7 +45,7 @@ pub fn decide(
     let as_stranger = || {
         stranger::answer(
             selected,
-            claims.model.as_deref(),
+            claims,
             facts.source,
             known,
             ToLose::Perhaps,
@@ -74,12 +75,16 @@ pub fn decide(
         },
         Subject::Stranger => {
             let (decision, reason) = as_stranger();
-            Verdict {
+            let verdict = Verdict {
                 own_file_refused: refused_own(&decision, selected.artefact),
                 sighting: claims.vendor.is_some(),
                 decision,
                 reason,
                 ..Verdict::default()
+            };
+            match &selected.stage {
+                Some(stage) => stage::heard(verdict, facts, claims, known, stage, world),
+                None => verdict,
             }
         }
         Subject::Unit(device) => match unit {
@@ -202,6 +207,9 @@ impl<'a> Listed<'a> {
             let (decision, _) = self.as_stranger(ToLose::Perhaps);
             return (decision, self.lifecycle());
         }
+        if self.is_of_another_version() {
+            return (Decision::Refuse, reason::FIRMWARE);
+        }
         if self.is_leaving() {
             return self.last_file();
         }
@@ -258,6 +266,12 @@ impl<'a> Listed<'a> {
                 (decision, missing.unwrap_or(reason::WITHHELD))
             }
         }
+    }
+
+    fn is_of_another_version(&self) -> bool {
+        let (family, model) = (self.side.family, self.model());
+        let artefact = self.selected.artefact;
+        artefact.is_some_and(|one| stranger::is_for_others(family, one, model, self.claims))
     }
 
     /// Why the request's token opens nothing.
@@ -447,7 +461,7 @@ impl<'a> Listed<'a> {
     fn as_stranger(&self, to_lose: ToLose) -> (Decision, &'static str) {
         stranger::answer(
             self.selected,
-            self.claims.model.as_deref(),
+            self.claims,
             self.facts.source,
             self.known,
             to_lose,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::grant::ceiling;
 use super::verdict::Which;
 use super::window;
-use crate::catalog::manifest::{ArtefactScope, Family, ProofWay};
+use crate::catalog::manifest::{Artefact, ArtefactScope, Family, ProofWay};
 use crate::model::access::Class;
 use crate::model::activation::{Outcome, Proof, State, Step};
 use crate::model::device::{Device, Status};
@@ -32,6 +32,8 @@ pub struct Sent {
 pub mod stage {
     pub const ASKS_AS_NEW: &str = "asks-as-new";
     pub const CONFIGURATION: &str = "configuration";
+    /// A loader has its installer, and what that installs was not heard of.
+    pub const FIRMWARE: &str = "firmware";
     pub const REGISTRATION: &str = "registration";
 }
 
@@ -44,17 +46,22 @@ pub fn delivered(
     registrar: bool,
     now: Timestamp,
 ) -> bool {
+    let made = |artefact: &Artefact| artefact.required && artefact.template.is_some();
+    let secret = |artefact: &Artefact| {
+        made(artefact)
+            && artefact.scope == ArtefactScope::Unit
+            && artefact.useful_from >= Class::Credential
+    };
+    // Of a family without a file of the unit's own, a loader's, those that its units share are all.
+    let bare = !family.artefacts.iter().any(secret);
     let own = |id: &str| {
-        family.artefact(id).is_some_and(|artefact| {
-            artefact.scope == ArtefactScope::Unit
-                && artefact.required
-                && artefact.template.is_some()
-                && artefact.useful_from >= Class::Credential
-        })
+        let artefact = family.artefact(id);
+        artefact.is_some_and(|artefact| secret(artefact) || (bare && made(artefact)))
     };
     let counts = status.generation == sent.generation
         && sent.which == Which::Normal
         && !sent.partial
+        && sent.level >= Assurance::L1
         && own(&sent.artefact);
     if !counts {
         return false;
@@ -88,6 +95,17 @@ pub fn delivered(
         close(device, status, family, now);
     }
     true
+}
+
+/// The system that a loader installed asks for the first time. Says whether that was waited for.
+pub fn installed(device: &Device, status: &mut Status, family: &Family, now: Timestamp) -> bool {
+    let waits = status.served_whole_at.is_some() && status.activation.state != State::Active;
+    if waits {
+        let proof = Step::Proved(Proof::Firmware);
+        status.activation.step(proof, "", now);
+        close(device, status, family, now);
+    }
+    waits
 }
 
 /// The artefacts of this boot's serving that arrived whole.
@@ -234,6 +252,7 @@ pub fn sweep(status: &mut Status, family: &Family, now: Timestamp) -> bool {
     let last = status.activation.since.max(status.served_whole_at);
     let at = match status.activation.state {
         State::Seen => Some(stage::CONFIGURATION),
+        State::Served if family.loads() => Some(stage::FIRMWARE),
         State::Served => Some(stage::REGISTRATION),
         State::Expected | State::Active | State::Stalled | State::Failed | State::HandedOver => {
             None

@@ -55,6 +55,8 @@ pub enum Block {
         why: String,
         until: Date,
     },
+    /// Its files here are for other versions of its firmware.
+    FirmwareOutOfRange { version: String, range: String },
     /// Nothing ties an address to it.
     NeedsCorroboration {
         site: Option<String>,
@@ -82,6 +84,7 @@ impl Block {
             Self::NoHttpsBase { .. } => "no-https-base",
             Self::NoHttpBase { .. } => "no-http-base",
             Self::NeedsWaiver { .. } => "needs-waiver",
+            Self::FirmwareOutOfRange { .. } => "firmware-out-of-range",
             Self::NeedsCorroboration { .. } => "needs-corroboration",
             Self::PrefixDoubted { .. } => "prefix-doubted",
             Self::NeedsCertificate { .. } => "needs-certificate",
@@ -113,6 +116,9 @@ impl Block {
             } => format!(
                 "{model} {}: it {why}, so it may have its passwords over a plain transport with a waiver only",
                 at(site)
+            ),
+            Self::FirmwareOutOfRange { version, range } => format!(
+                "its firmware {version} is outside {range}, which its files here are for: give it such a version, by hand or by its maker's service"
             ),
             Self::NeedsCorroboration {
                 site, nat: true, ..
@@ -155,6 +161,7 @@ impl Block {
         match self {
             // Where one address is many units no command takes that protection off.
             Self::NotServed { .. }
+            | Self::FirmwareOutOfRange { .. }
             | Self::NoHttpBase { .. }
             | Self::NeedsCorroboration { nat: true, .. } => String::new(),
             Self::Lifecycle { .. } => format!("dialtone device resume {units}"),
@@ -241,6 +248,13 @@ pub fn outlook(device: &Device, around: &Around<'_>) -> Result<(), Block> {
         Some(Ok(())) if waits(&status) => return confirmed(device, around),
         Some(answer) => return answer,
         None => {}
+    }
+    let version = status.seen.firmware.as_deref();
+    if let Some(range) = around.family.refuses(&config.model, version) {
+        return Err(Block::FirmwareOutOfRange {
+            version: version.unwrap_or_default().to_owned(),
+            range: range.to_string(),
+        });
     }
     let encrypted = https::opens(around.family, &config.model, around.shown, When::Told);
     let carries = carries_certificate(around.vendor, &config.model);

@@ -14,6 +14,7 @@ use super::identify::Claims;
 use super::known::{Found, Known, World};
 use super::reply::{self, Ask, Bases, Reply, Terms};
 use super::resolve::Values;
+use super::select::stage;
 use super::stranger::site_of;
 use super::verdict::{AlertDraft, Decision, UnitChange, Verdict, reason};
 use crate::catalog::Catalog;
@@ -108,6 +109,9 @@ fn listed<'a>(claims: &Claims, known: &'a Known, catalog: &'a Catalog) -> Who<'a
     // A maker's part and a protocol's own name are no words about a vendor against the record.
     let said = claims.vendor.as_deref().filter(|_| !claims.weak);
     let kind = match (device, said) {
+        (Some(device), Some(_)) if stage(device, claims, catalog).is_some() => {
+            of_claims(claims, catalog)
+        }
         (Some(device), Some(said)) if *said != device.config.vendor => {
             return Who {
                 device: Some(device),

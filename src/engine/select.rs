@@ -26,6 +26,16 @@ pub struct Selected<'a> {
     /// As the live folders have it.
     pub family: Option<&'a Arc<Family>>,
     pub artefact: Option<&'a Artefact>,
+    /// The unit behind a stranger's words, where one of the two is the other's loader.
+    pub stage: Option<Stage<'a>>,
+}
+
+/// A record of a loader or of what it installs, while the other asks.
+#[derive(Clone, Debug)]
+pub struct Stage<'a> {
+    pub device: &'a Device,
+    /// The record's.
+    pub family: &'a Family,
 }
 
 /// Joins claims and rows. The unit that the file's name is bound to is the unit that is served.
@@ -46,6 +56,7 @@ pub fn select<'a>(
             subject: Subject::Several(ids),
             family,
             artefact,
+            stage: None,
         };
     }
     let subject = match known.found() {
@@ -68,11 +79,30 @@ pub fn select<'a>(
         Subject::Stranger | Subject::Several(_) => None,
     };
     let (family, artefact) = by_path(claims, device, catalog);
+    let stage = match (&subject, known.found()) {
+        (Subject::Stranger, Found::One(device)) => stage(device, claims, catalog),
+        (Subject::Stranger | Subject::Unit(_) | Subject::Several(_), _) => None,
+    };
     Selected {
         subject,
         family,
         artefact,
+        stage,
     }
+}
+
+/// A unit whose record names another vendor than it does, because one of the two is the loader of the
+/// other.
+pub fn stage<'a>(device: &'a Device, claims: &Claims, catalog: &'a Catalog) -> Option<Stage<'a>> {
+    let config = &device.config;
+    let own = catalog.family(&config.vendor, &config.family)?;
+    let (vendor, family) = claims.vendor.as_deref().zip(claims.family.as_deref())?;
+    let said = catalog.family(vendor, family)?;
+    let loads = own.loads() || said.loads();
+    (loads && *vendor != config.vendor).then_some(Stage {
+        device,
+        family: own,
+    })
 }
 
 /// Whether nothing that a request says of its MAC or serial contradicts the record. Where a family's

@@ -4,10 +4,11 @@
 use std::net::IpAddr;
 
 use super::grant::kind_opens_https;
+use super::identify::Claims;
 use super::known::{Known, World};
 use super::select::Selected;
 use super::verdict::{Decision, Plan, Source, Which, reason};
-use crate::catalog::manifest::{ArtefactScope, Family, Reach};
+use crate::catalog::manifest::{Artefact, ArtefactKind, ArtefactScope, Family, Reach};
 use crate::model::access::{Class, Grant};
 
 /// What is told apart below L1: nothing, or that a unit of a family that resets has nothing to lose.
@@ -22,7 +23,7 @@ pub enum ToLose {
 /// Public values, or the refusal.
 pub fn answer(
     selected: &Selected<'_>,
-    model: Option<&str>,
+    claims: &Claims,
     source: Option<IpAddr>,
     known: &Known,
     to_lose: ToLose,
@@ -31,6 +32,10 @@ pub fn answer(
     let (Some(family), Some(artefact)) = (selected.family, selected.artefact) else {
         return (Decision::Refuse, reason::NOT_RECOGNISED);
     };
+    let model = claims.model.as_deref();
+    if is_for_others(family, artefact, model.unwrap_or_default(), claims) {
+        return (Decision::Refuse, reason::FIRMWARE);
+    }
     if family.reach != Reach::Full || artefact.template.is_none() {
         return (Decision::Refuse, reason::ABSENT);
     }
@@ -73,6 +78,16 @@ pub fn answer(
         }
         ArtefactScope::Family | ArtefactScope::Unit => (Decision::Refuse, reason::NOT_LISTED),
     }
+}
+
+/// Whether the unit says that it has a version that the folder's files are not for. What it would get
+/// another one by is for every version.
+pub fn is_for_others(family: &Family, artefact: &Artefact, model: &str, claims: &Claims) -> bool {
+    let newer = matches!(
+        artefact.kind,
+        ArtefactKind::FirmwareList | ArtefactKind::Image
+    );
+    !newer && family.refuses(model, claims.firmware.as_deref()).is_some()
 }
 
 /// By the site of the address: below L1 nothing else may tell a listed unit from another.

@@ -110,6 +110,7 @@ pub mod reason {
     pub const DISAGREE: &str = "identifiers-disagree";
     pub const DOWNGRADE: &str = "assurance-downgrade";
     pub const FALLBACK: &str = "fallback-of-a-refused-file";
+    pub const FIRMWARE: &str = "firmware-out-of-range";
     pub const NEEDS_CONFIRMATION: &str = "needs-confirmation";
     pub const NEEDS_CORROBORATION: &str = "needs-corroboration";
     pub const NEEDS_WAIVER: &str = "needs-waiver";

@@ -113,6 +113,23 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
             "dialtone site set hq --corroborate prefix",
         )),
     );
+    for (family, model, version, inside) in [
+        ("fanvil/x", "X6U", "2.2.9", false),
+        ("fanvil/x", "X6U", "2.4.5", true),
+        ("fanvil/x", "X6U-Pro", "0.0.10", true),
+        ("snom/desk-3xx", "320", "6.5.20", false),
+        ("snom/desk-3xx", "320", "8.4.18", true),
+        ("cumulus/linux", "VX", "4.4.5", false),
+        ("cumulus/linux", "VX", "5.1.0", true),
+    ] {
+        let (vendor, family) = family.split_once('/').unwrap();
+        let mut case = case(vendor, family, model);
+        case.shown = Shown::Public;
+        case.device.status.seen.firmware = Some(version.to_owned());
+        let found = judge(&case).err();
+        let found = found.is_some_and(|block| block.code() == "firmware-out-of-range");
+        assert_eq!(found, !inside, "{model} {version}");
+    }
     let lease = |case: &mut Case| case.site.as_mut().unwrap().corroborate = Corroborate::Lease;
     check(
         desk(),

@@ -261,7 +261,9 @@ pub(super) fn resolve(
         push: reply::push(&mut reader, raw.push),
         models: raw.models,
         aliases: raw.aliases,
-        firmware_range: reply::firmware_range(&mut reader, raw.firmware_range),
+        firmware_range: reader.by_model(raw.firmware_range, |reader, range| {
+            reply::firmware_range(reader, &range)
+        }),
         asks,
         mac_offset: reader.by_model(raw.mac_offset, |_, offset| offset),
         port_mac: raw.port_mac,

@@ -110,7 +110,7 @@ pub(super) struct Family {
     pub(super) models: Vec<String>,
     #[serde(default)]
     pub(super) aliases: BTreeMap<String, String>,
-    pub(super) firmware_range: Option<String>,
+    pub(super) firmware_range: Option<ByModel<String>>,
     pub(super) asks: String,
     pub(super) mac_offset: Option<ByModel<i64>>,
     #[serde(default)]

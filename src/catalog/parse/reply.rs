@@ -11,6 +11,7 @@ use crate::catalog::manifest::{
     Artefact, DhcpReply, Filter, FirmwareRule, OptionValue, Push, PushWay,
 };
 use crate::catalog::pattern::{Ground, Names, Pattern};
+use crate::catalog::version::FirmwareRange;
 use crate::model::dhcp::OWN_OPTIONS;
 
 /// Words that a reply's placeholder may name; others are variables, `artefact.ID` and `x@TABLE`.
@@ -399,28 +400,17 @@ pub(super) fn firmware(
 }
 
 /// `firmware_range`: comparisons such as `>=66.84`, parted by commas.
-pub(super) fn firmware_range(reader: &mut Reader<'_>, raw: Option<String>) -> Option<String> {
-    let range = raw?;
-    let sound = range.split(',').all(|part| {
-        let part = part.trim();
-        let version = [">=", "<=", ">", "<", "="]
-            .into_iter()
-            .find_map(|sign| part.strip_prefix(sign));
-        version.is_some_and(|version| {
-            let fits = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '-' | '_');
-            let version = version.trim();
-            version.starts_with(|ch: char| ch.is_ascii_digit()) && version.chars().all(fits)
-        })
-    });
-    if !sound {
+pub(super) fn firmware_range(reader: &mut Reader<'_>, range: &str) -> FirmwareRange {
+    let parsed = FirmwareRange::parse(range);
+    if parsed.is_none() {
         let what = format!("firmware_range = \"{range}\" is no range");
         reader.wrong(
             "firmware_range",
             what,
-            ">=, <=, >, < or = and a version, parted by commas",
+            ">=, <=, >, < or = and numbers parted by dots; several parted by commas",
         );
     }
-    Some(range)
+    parsed.unwrap_or_default()
 }
 
 /// `filters` of an artefact. What is in the format and not built is refused here, not at a device.

@@ -128,6 +128,29 @@ fn a_copy_of_a_pinned_units_name_is_alarmed() {
 }
 
 #[test]
+fn a_version_that_the_files_are_not_for_gets_none_of_them() {
+    let said = |model: &str, version: &str| {
+        Scene::new("keeps", model).with(|scene| {
+            scene.agent = Some(format!("AcmeF {model} {version} {MAC}"));
+        })
+    };
+    let refused = "refuse: firmware-out-of-range";
+    let verdict = check(&said("K1", "2.1.9").leased(), refused);
+    let seen = verdict.unit.unwrap().status.seen.firmware;
+    assert_eq!(seen.as_deref(), Some("2.1.9"));
+    check(&said("K1", "2.1.9"), refused);
+    check(
+        &said("K1", "2.1.9").with(|scene| scene.token = Some(1)),
+        refused,
+    );
+    // Listed or not.
+    let unlisted = said("K1", "2.1.9").with(|scene| scene.listed = false);
+    check(&unlisted, refused);
+    check(&said("K1", "2.2").leased(), "normal credential: served");
+    check(&said("C1", "1.0").leased(), "normal credential: served");
+}
+
+#[test]
 fn a_reboot_loop_ends() {
     let mut scene = Scene::new("keeps", "K1").leased();
     let mut looped = Vec::new();

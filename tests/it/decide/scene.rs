@@ -38,6 +38,9 @@ agent = "Acme {model} {mac:colon}"
 [[recognise]]
 channel = "http"
 agent = "AcmeS {model} {mac:colon} {serial}"
+[[recognise]]
+channel = "http"
+agent = "AcmeF {model} {firmware} {mac:colon}"
 [[certificate]]
 issuer = { O = "Acme" }
 subject = { CN = "{mac}" }
@@ -124,7 +127,7 @@ fn catalog() -> Arc<Catalog> {
             "keeps",
             "\"K1\", \"C1\"",
             format!(
-                "asks = \"every boot\"\n{modern}{}{keep}",
+                "asks = \"every boot\"\nfirmware_range = {{ K1 = \">=2.2\" }}\n{modern}{}{keep}",
                 sources("true", "L2")
             ),
         ),

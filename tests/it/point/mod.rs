@@ -60,6 +60,11 @@ options = { 60 = "Bolt" }
 
 /// Two vendors; the first one's family says `more`.
 pub(super) fn catalog(more: &str) -> Arc<Catalog> {
+    catalog_where(more, "", "")
+}
+
+/// The same, and the first one's family says `to` for `from`.
+pub(super) fn catalog_where(more: &str, from: &str, to: &str) -> Arc<Catalog> {
     let mut files = folders("ini", "a = 1\n");
     let family = &files.0["acme/gear/family.toml"];
     let family = String::from_utf8(family.clone()).unwrap();
@@ -74,6 +79,7 @@ pub(super) fn catalog(more: &str) -> Arc<Catalog> {
         files.0.insert(format!("bolt/thing/{name}"), held);
     }
     let gear = family.replacen("[report]", &format!("{more}\n[report]"), 1);
+    let gear = gear.replacen(from, to, 1);
     put(&mut files, "acme/gear/family.toml", &gear);
     let (catalog, problems) = Catalog::from_files(&files);
     catalog.unwrap_or_else(|| panic!("{problems:#?}"))
@@ -150,10 +156,23 @@ pub(super) fn device(vendor: &str, family: &str, model: &str) -> Device {
 
 /// Decides for a unit, at second `at` of its time.
 pub(super) fn decide(facts: &Facts, known: &Known, before: Option<&Beginning>, at: i64) -> Verdict {
-    let catalog =
-        catalog("[[dhcp]]\noptions = { 66 = \"{pointer}\" }\n[sip_pnp]\nurl = \"{pointer}/\"");
-    let claims = claims(facts, &catalog);
-    let who = point::who(facts.channel, &claims, known, &catalog);
+    decide_by(&catalog(POINTERS), facts, known, before, at)
+}
+
+/// Options and a URL that units of the family are told.
+pub(super) const POINTERS: &str =
+    "[[dhcp]]\noptions = { 66 = \"{pointer}\" }\n[sip_pnp]\nurl = \"{pointer}/\"";
+
+/// The same by other folders.
+pub(super) fn decide_by(
+    catalog: &Catalog,
+    facts: &Facts,
+    known: &Known,
+    before: Option<&Beginning>,
+    at: i64,
+) -> Verdict {
+    let claims = claims(facts, catalog);
+    let who = point::who(facts.channel, &claims, known, catalog);
     world(at, |world| {
         let told = (&bases(), &Values::new());
         point::decide(facts, &claims, &who, told, before, world)

@@ -6,10 +6,12 @@ use dialtone::engine::known::Known;
 use dialtone::engine::point::{self, Trouble};
 use dialtone::engine::target;
 use dialtone::engine::verdict::reason;
-use dialtone::model::activation::Outcome;
+use dialtone::model::activation::{Outcome, State};
 use dialtone::model::identity::{Channel, DeviceId, Mac, Serial};
 
-use super::{CHADDR, asks, catalog, decide, device, is_pointed, listed};
+use super::{
+    CHADDR, POINTERS, asks, catalog, catalog_where, decide, decide_by, device, is_pointed, listed,
+};
 
 #[test]
 fn who_is_told_a_pointer_and_who_nothing() {
@@ -43,6 +45,50 @@ fn who_is_told_a_pointer_and_who_nothing() {
     let verdict = decide(&observed, &known, None, 0);
     assert!(!is_pointed(&verdict));
     assert_eq!(verdict.unit.unwrap().outcome, Outcome::Pass);
+}
+
+#[test]
+fn a_unit_that_is_only_pointed_elsewhere_ends_as_handed_over() {
+    let catalog = catalog_where(POINTERS, "reach = \"full\"", "reach = \"pointer\"");
+    let known = listed("acme", "gear", "G1");
+    let class = asks(&[(60, b"Acme G1")]);
+    let end = |facts: &Facts| {
+        let verdict = decide_by(&catalog, facts, &known, None, 0);
+        let state = verdict.unit.as_ref().unwrap().status.activation.state;
+        (is_pointed(&verdict), state)
+    };
+    assert_eq!(end(&class), (true, State::HandedOver));
+    // Somebody else's server told it where to go, if anybody did.
+    let mut observed = class.clone();
+    observed.dhcp.as_mut().unwrap().observed = true;
+    assert_eq!(end(&observed), (false, State::Seen));
+    // A family that we configure is not at its end by it.
+    let verdict = decide(&class, &known, None, 0);
+    let state = verdict.unit.unwrap().status.activation.state;
+    assert_eq!(state, State::Seen);
+}
+
+/// A loader and the system that it installs are one unit with one record.
+#[test]
+fn a_loaders_word_is_none_against_the_record_of_what_it_installs() {
+    let proof = "[report]\nproof = [\"firmware\"]";
+    let catalog = catalog_where(POINTERS, "[report]", proof);
+    let class = asks(&[(60, b"Acme G1")]);
+    let own = decide_by(&catalog, &class, &listed("acme", "gear", "G1"), None, 0);
+    let system = listed("bolt", "thing", "G1");
+    let verdict = decide_by(&catalog, &class, &system, None, 0);
+    assert!(is_pointed(&verdict) && verdict.alerts.is_empty());
+    assert_eq!(verdict.decision, own.decision);
+    assert!(verdict.unit.is_some() && !verdict.sighting);
+    // Nor is that of the system against the loader's.
+    let verdict = decide_by(
+        &catalog,
+        &asks(&[(60, b"Bolt")]),
+        &listed("acme", "gear", "G1"),
+        None,
+        0,
+    );
+    assert!(verdict.alerts.is_empty() && verdict.unit.is_some());
 }
 
 #[test]

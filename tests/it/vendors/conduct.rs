@@ -37,7 +37,10 @@ fn described_family(out: &mut String, family: &Family) {
     };
     line("label", &family.label);
     line("reach", &family.reach);
-    line("firmware", &family.firmware_range);
+    match &family.firmware_range {
+        range if range.models.is_empty() => line("firmware", &range.all),
+        range => line("firmware", &by_model(range)),
+    }
     line("asks", &family.asks);
     line("MAC offset", &by_model(&family.mac_offset));
     if family.port_mac {
