@@ -4,7 +4,7 @@
 //! The folders are only the draft, so neither a reload nor an upgrade changes a byte on a phone
 //! before it is published.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use super::lens::kind_of;
 use super::variables::unknown_profile;
 use super::{Actor, Admin, Ask, Code, FieldError, Lens, Problem, entry};
 use crate::catalog::Catalog;
+use crate::catalog::lint::Covered;
 use crate::catalog::manifest::Reach;
 use crate::catalog::site_profile::DEFAULT;
 use crate::hub::Hub;
@@ -71,12 +72,12 @@ pub struct Publication {
     pub devices: u64,
 }
 
-/// What the files of a family read.
+/// How a family has the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     pub vendor: String,
     pub family: String,
-    pub reads: BTreeSet<String>,
+    pub reads: BTreeMap<String, Covered>,
 }
 
 /// Publishes the draft of every kind in use that differs from what is in force. For the start and
@@ -201,33 +202,24 @@ impl Admin {
             .collect())
     }
 
-    /// What the files of each family read, with its default profile; and every variable.
-    pub fn coverage(&self) -> Result<(Vec<String>, Vec<Coverage>), Problem> {
+    /// How each family has the vocabulary, with its default profile; and every variable.
+    pub fn coverage(&self) -> (Vec<String>, Vec<Coverage>) {
         let catalog = self.hub().catalog.load_full();
         let variables: Vec<String> = catalog.vocabulary.0.keys().cloned().collect();
-        let mut covered = Vec::new();
-        for family in catalog
+        let families = catalog
             .vendors
             .values()
-            .flat_map(|vendor| vendor.families.values())
-        {
-            let Some(draft) = catalog.draft(&family.vendor, &family.id, DEFAULT) else {
-                continue;
-            };
-            let revision = self.open(&draft.bytes)?;
-            let files = revision.revision.family.artefacts.iter();
-            let reads = files.filter_map(|file| revision.revision.reads(&file.id));
-            covered.push(Coverage {
-                vendor: family.vendor.clone(),
-                family: family.id.clone(),
-                reads: reads
-                    .flatten()
-                    .filter(|name| catalog.vocabulary.0.contains_key(*name))
-                    .cloned()
-                    .collect(),
-            });
-        }
-        Ok((variables, covered))
+            .flat_map(|vendor| vendor.families.values());
+        let covered = families.map(|family| Coverage {
+            vendor: family.vendor.clone(),
+            family: family.id.clone(),
+            reads: catalog
+                .coverage(family)
+                .into_iter()
+                .map(|(name, how)| (name.to_owned(), how))
+                .collect(),
+        });
+        (variables, covered.collect())
     }
 
     /// Makes drafts what devices get.

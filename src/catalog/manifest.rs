@@ -161,6 +161,8 @@ pub struct Family {
     pub report: Report,
     pub push: Push,
     pub firmware: Option<FirmwareRule>,
+    /// Variables that its units have no place for, each with the source that says so.
+    pub unsupported: BTreeMap<String, String>,
     pub unconfirmed: Vec<String>,
 }
 

@@ -7,6 +7,7 @@ mod filter;
 pub mod hint;
 mod index;
 pub mod inputs;
+pub mod lint;
 pub mod load;
 pub mod manifest;
 mod parse;

@@ -185,7 +185,10 @@ fn coverage(session: &Session, table: &Value) -> Result<(), Fail> {
         &[
             ("VENDOR", "/vendor"),
             ("FAMILY", "/family"),
-            ("READS", "/reads"),
+            ("MAPPED", "/mapped"),
+            ("UNSUPPORTED", "/unsupported"),
+            ("UNCONFIRMED", "/unconfirmed"),
+            ("NEITHER", "/neither"),
         ],
     )
 }
@@ -220,7 +223,11 @@ fn families(out: Out, folders: &[PathBuf]) -> Result<Exit, Fail> {
 
 fn lint(out: Out, folders: &[PathBuf]) -> Result<Exit, Fail> {
     let problems = match load::read_folders(&super::explain::folders(folders)) {
-        Ok(files) => Catalog::from_files(&files).1,
+        Ok(files) => {
+            let (catalog, mut problems) = Catalog::from_files(&files);
+            problems.extend(catalog.iter().flat_map(|catalog| catalog.lint()));
+            problems
+        }
         Err(problem) => vec![problem],
     };
     let is_error = |problem: &&Problem| problem.severity == Severity::Error;

@@ -10,6 +10,7 @@ use super::answer::{Answer, Reply};
 use super::call::{Call, Words};
 use crate::admin::diff::{Diff, DiffAsk};
 use crate::admin::profile::{ProfileView, Publication, Which};
+use crate::catalog::lint::Covered;
 use crate::catalog::{Problem as Lint, Severity};
 use crate::model::identity::Digest;
 use crate::store::Published;
@@ -52,13 +53,31 @@ fn profile(view: &ProfileView) -> Value {
 }
 
 fn coverage(state: &State) -> Reply {
-    let (variables, covered) = state.admin.coverage()?;
+    let (variables, covered) = state.admin.coverage();
     let families: Vec<Value> = covered
-        .into_iter()
+        .iter()
         .map(|family| {
-            let reads = family.reads.into_iter();
-            let reads: Map<String, Value> = reads.map(|name| (name, json!("mapped"))).collect();
-            json!({"vendor": family.vendor, "family": family.family, "reads": reads})
+            let count = |word: &str| {
+                let all = family.reads.values();
+                all.filter(|how| how.as_str() == word).count()
+            };
+            let (mut reads, mut sources) = (Map::new(), Map::new());
+            for (name, how) in &family.reads {
+                reads.insert(name.clone(), json!(how.as_str()));
+                if let Covered::Unsupported(source) = how {
+                    sources.insert(name.clone(), json!(source));
+                }
+            }
+            json!({
+                "vendor": family.vendor,
+                "family": family.family,
+                "mapped": count("mapped"),
+                "unsupported": count("unsupported"),
+                "unconfirmed": count("unconfirmed"),
+                "neither": variables.len().saturating_sub(family.reads.len()),
+                "reads": reads,
+                "sources": sources,
+            })
         })
         .collect();
     Ok(Answer::ok(

@@ -103,7 +103,7 @@ impl Server {
             anchors: Arc::new(Vec::new),
             anchors_changed: Arc::new(|| {}),
             explain: Arc::new(|_| Box::pin(async { Err("no device door here".to_owned()) })),
-            lint: Arc::new(|| Catalog::from_files(&ours()).1),
+            lint: Arc::new(|| Catalog::from_files(&ours()).0.unwrap().lint()),
         };
         let state = State::new(admin.clone(), setup, stop.clone());
         let socket = dir.path().join("admin.sock");

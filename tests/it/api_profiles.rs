@@ -116,6 +116,13 @@ async fn the_folders_are_linted_and_covered() {
         items.iter().all(|item| item["severity"] == "warning"),
         "{lint}"
     );
+    let told = |file: &str, what: &str| {
+        let mut of = items.iter().filter(|item| item["file"] == file);
+        let told = of.any(|item| item["what"].as_str().unwrap().contains(what));
+        assert!(told, "{file}: {what}");
+    };
+    told("onie/onie/family.toml", "unconfirmed: transport.tls");
+    told("onie/onie/family.toml", "neither mapped nor unsupported: ");
     let covered = server.get("/profiles?coverage=true").await.good();
     assert!(
         covered["variables"]
@@ -129,6 +136,12 @@ async fn the_folders_are_linted_and_covered() {
         .find(|row| row["family"] == "sip-t4-t5")
         .unwrap();
     assert_eq!(phones["reads"]["admin_password"], "mapped");
+    let loader = families.iter().find(|row| row["family"] == "onie");
+    let loader = loader.unwrap();
+    assert_eq!(loader["reads"]["hostname"], "unsupported");
+    assert!(loader["sources"]["hostname"].is_string(), "{loader}");
+    assert_eq!(loader["reads"]["nos_images"], "mapped");
+    assert_eq!(loader["reads"]["voicemail_number"], Value::Null);
 }
 
 async fn phone(server: &Server) -> Value {

@@ -289,6 +289,7 @@ pub(super) fn resolve(
         bootstrap: raw.bootstrap.map(|raw| bootstrap(&mut reader, raw)),
         artefacts,
         report: report(&mut reader, raw.report),
+        unsupported: raw.unsupported,
         unconfirmed: raw.unconfirmed.keys,
     };
     (family, rules)

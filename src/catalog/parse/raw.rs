@@ -133,6 +133,8 @@ pub(super) struct Family {
     pub(super) sip_pnp: Option<SipPnp>,
     pub(super) firmware: Option<Firmware>,
     #[serde(default)]
+    pub(super) unsupported: BTreeMap<String, String>,
+    #[serde(default)]
     pub(super) unconfirmed: Unconfirmed,
 }
 

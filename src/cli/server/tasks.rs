@@ -46,7 +46,9 @@ pub(super) fn people(live: &Arc<Live>, service: Service, stop: &Stop) -> State {
         lint: Arc::new(move || {
             let config = linted.config();
             let mut problems = folders::missing(&config);
-            problems.extend(folders::proven(&config).1);
+            let (catalog, more) = folders::proven(&config);
+            problems.extend(more);
+            problems.extend(catalog.iter().flat_map(|catalog| catalog.lint()));
             problems
         }),
     };

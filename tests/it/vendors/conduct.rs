@@ -90,6 +90,9 @@ fn described_family(out: &mut String, family: &Family) {
             ),
         );
     }
+    if !family.unsupported.is_empty() {
+        line("unsupported", &family.unsupported);
+    }
     line("unconfirmed", &family.unconfirmed);
     for artefact in &family.artefacts {
         described_artefact(out, &family.id, artefact);
