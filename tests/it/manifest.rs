@@ -13,6 +13,8 @@ use dialtone::model::identity::Channel;
 use dialtone::model::secret::Foreign;
 use proptest::prelude::*;
 
+use crate::render::folders;
+
 fn ours() -> Files {
     load::read_folders(&[PathBuf::from("profiles")]).expect("profiles/ is there")
 }
@@ -30,6 +32,52 @@ fn our_manifests_load_without_a_problem() {
     assert!(problems.is_empty(), "{problems:?}");
     let folders = files.0.keys().filter(|path| path.ends_with("/vendor.toml"));
     assert_eq!(catalog.expect("a catalogue").vendors.len(), folders.count());
+}
+
+#[test]
+fn lint_tells_what_is_unconfirmed_left_unsaid_or_another_vendors_too() {
+    let mut files = folders("ini", "a = {{ url.https }}\n");
+    let rule = |agent: &str| format!("[[recognise]]\nchannel = \"http\"\nagent = \"{agent}\"\n");
+    let vendor = |id: &str, rule: String| format!("vendor = \"{id}\"\nnames = [\"{id}\"]\n{rule}");
+    let mut put = |path: &str, text: String| files.0.insert(path.to_owned(), text.into_bytes());
+    let unsure = "[unconfirmed]\nkeys = [\"certificate\"]\n";
+    put(
+        "acme/vendor.toml",
+        vendor("acme", rule("Gear {model} {mac}")) + unsure,
+    );
+    put(
+        "bolt/vendor.toml",
+        vendor("bolt", rule("Gear {model}[ {mac}]")),
+    );
+    put(
+        "cord/vendor.toml",
+        vendor("cord", rule("Gear {model} {mac}") + "common = true\n"),
+    );
+    let family = String::from_utf8(files.0["acme/gear/family.toml"].clone()).unwrap();
+    let unsupported = "[unsupported]\ncolour = \"manual p.1\"\nnothing = \"manual p.2\"\n";
+    let family = family.replacen("[transport]", &format!("{unsupported}[transport]"), 1);
+    files
+        .0
+        .insert("acme/gear/family.toml".to_owned(), family.into_bytes());
+    let (catalog, problems) = Catalog::from_files(&files);
+    let catalog = catalog.unwrap_or_else(|| panic!("{problems:#?}"));
+    let told: Vec<String> = catalog.lint().iter().map(ToString::to_string).collect();
+    let expect = [
+        "acme/vendor.toml:7: unconfirmed: certificate",
+        "acme/vendor.toml:3: \"Gear G1 00005e0053aa\" is matched by a rule of bolt too (bolt/vendor.toml:3)",
+        "acme/gear/family.toml:8: unsupported: there is no variable nothing",
+        "acme/gear/family.toml: neither mapped nor unsupported: 4 of 5 variables: domain items password wifi",
+    ];
+    for (told, expect) in told.iter().zip(expect) {
+        assert!(told.starts_with(expect), "{told} is not {expect}");
+    }
+    assert_eq!(told.len(), expect.len(), "{told:#?}");
+    let ours = Catalog::from_files(&ours()).0.unwrap().lint();
+    let rivals = ours
+        .iter()
+        .filter(|problem| problem.what.contains("is matched"));
+    let rivals: Vec<String> = rivals.map(ToString::to_string).collect();
+    assert!(rivals.is_empty(), "{rivals:#?}");
 }
 
 #[test]
