@@ -126,7 +126,9 @@ pub(crate) fn plan(
             let out = matches!(config.lifecycle, Lifecycle::Retired | Lifecycle::Replaced);
             if !out {
                 config.lifecycle = Lifecycle::Retired;
-                config.release = status.ratchet.mark >= Assurance::L2;
+                // A unit that was served may be pinned although it never asked at its token URL yet.
+                let served = status.served_whole_at.is_some();
+                config.release = served || status.ratchet.mark >= Assurance::L2;
                 shut(&mut config, now);
             }
         }

@@ -64,8 +64,8 @@ fn lint_tells_what_is_unconfirmed_left_unsaid_or_another_vendors_too() {
     let told: Vec<String> = catalog.lint().iter().map(ToString::to_string).collect();
     let expect = [
         "acme/vendor.toml:7: unconfirmed: certificate",
-        "acme/vendor.toml:3: \"Gear G1 00005e0053aa\" is matched by a rule of bolt too (bolt/vendor.toml:3)",
-        "acme/gear/family.toml:8: unsupported: there is no variable nothing",
+        "acme/vendor.toml:5: \"Gear G1 00005e0053aa\" is matched by a rule of bolt too (bolt/vendor.toml:5)",
+        "acme/gear/family.toml:9: unsupported: there is no variable nothing",
         "acme/gear/family.toml: neither mapped nor unsupported: 4 of 5 variables: domain items password wifi",
     ];
     for (told, expect) in told.iter().zip(expect) {
