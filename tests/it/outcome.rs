@@ -174,7 +174,7 @@ fn the_first_certificate_that_was_served_whole_is_the_records() {
         ..shown(Assurance::L3, 7)
     };
     check(&[shown(Assurance::L2, 7)], None);
-    check(&[partial.clone()], None);
+    check(std::slice::from_ref(&partial), None);
     check(&[partial, shown(Assurance::L3, 8)], Some(8));
     check(&[shown(Assurance::L3, 8), shown(Assurance::L3, 9)], Some(8));
 }
