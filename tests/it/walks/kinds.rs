@@ -96,9 +96,10 @@ async fn a_version_that_the_files_are_not_for_is_refused_and_told() {
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
             given.push(ask(&scene, path, 51, &headers).await.is_some());
-            let step = shell.activation(mac).await["next_step"].clone();
-            let told = step.as_str().unwrap().contains("outside >=");
-            assert_eq!(told, given.len() == 1, "{family}: {step}");
+            if given.len() == 1 {
+                let step = shell.activation(mac).await["next_step"].clone();
+                assert!(step.as_str().unwrap().contains("outside >="), "{step}");
+            }
         }
         let told = scene.told(id).await;
         assert_eq!(given, [false, true], "{family}: {told:#?}");
