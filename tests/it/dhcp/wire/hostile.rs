@@ -225,14 +225,8 @@ fn d6_a_flood_of_strangers_leaves_a_listed_unit_its_address() {
     }
     let mut ask = Message::new(Kind::Discover, 99);
     ask.xid = 77;
-    relay.send_to(&ask.through(RELAY).octets(), SERVER);
-    loop {
-        let reply = relay.next();
-        if reply.xid == 77 {
-            assert_eq!(reply.kind, Kind::Offer);
-            break;
-        }
-    }
+    let reply = relay.ask_until_answered(&ask.through(RELAY).octets(), SERVER, 77);
+    assert_eq!(reply.kind, Kind::Offer);
 }
 
 /// Texts that somebody's page, terminal or sheet may take for more than they are.

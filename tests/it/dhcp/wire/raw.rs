@@ -108,12 +108,31 @@ impl Raw {
 
     /// Whether anything comes within a moment.
     pub(crate) fn heard(&self) -> bool {
-        self.0
-            .set_read_timeout(Some(Duration::from_millis(200)))
-            .unwrap();
-        let heard = self.0.recv(&mut [0; 2048]).is_ok();
+        self.within(Duration::from_millis(200)).is_some()
+    }
+
+    /// The next reply, if one comes within this time.
+    pub(crate) fn within(&self, wait: Duration) -> Option<Packet> {
+        self.0.set_read_timeout(Some(wait)).unwrap();
+        let mut octets = [0; 2048];
+        let heard = self.0.recv(&mut octets);
         self.0.set_read_timeout(Some(PATIENCE)).unwrap();
         heard
+            .ok()
+            .map(|length| parse(&octets[..length], Direction::Reply).unwrap())
+    }
+
+    /// Asks until a reply of this transaction comes, as a client does: in a flood a datagram may be lost.
+    pub(crate) fn ask_until_answered(&self, octets: &[u8], to: Ipv4Addr, xid: u32) -> Packet {
+        for _ in 0..10 {
+            self.send_to(octets, to);
+            while let Some(reply) = self.within(Duration::from_secs(3)) {
+                if reply.xid == xid {
+                    return reply;
+                }
+            }
+        }
+        panic!("ten questions without an answer")
     }
 
     pub(crate) fn send_to(&self, octets: &[u8], to: Ipv4Addr) {
@@ -138,14 +157,8 @@ impl Raw {
 
     /// Nothing more is there: what was answered before is.
     pub(crate) fn is_silent(&self) {
-        self.0
-            .set_read_timeout(Some(Duration::from_millis(1)))
-            .unwrap();
-        let mut octets = [0; 2048];
-        let heard = self.0.recv(&mut octets).ok();
-        let heard = heard.map(|length| parse(&octets[..length], Direction::Reply));
+        let heard = self.within(Duration::from_millis(1));
         assert!(heard.is_none(), "{heard:?}");
-        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 }
 
