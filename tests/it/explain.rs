@@ -113,17 +113,20 @@ fn an_answer_has_every_field_of_the_contract() {
 
 #[test]
 fn hints_that_disagree_give_nothing() {
-    fn check(line: &str, field: &str, expect: &Value) {
-        let (answers, _) = explain("profiles", line);
-        assert_eq!(answers[0][field], *expect, "{line}: {}", answers[0]["why"]);
-    }
+    let get = |path: &str| format!(r#"{{"channel":"http","path":"{path}"}}"#);
     // A18, A9: the agent or the certificate of one unit on the path of another.
-    let agent = r#"{"channel":"http","path":"/001565000001.cfg","headers":{"user-agent":"Yealink SIP-T46S 66.86.0.15 00:15:65:00:00:02"}}"#;
-    check(agent, "mac", &Value::Null);
-    check(agent, "vendor", &"yealink".into());
-    check(agent, "reason", &"identifiers-disagree".into());
-    let certificate = r#"{"channel":"https","path":"/001565000001.cfg","peer_certificate":{"subject":"CN=001565000002","issuer":null}}"#;
-    check(certificate, "mac", &Value::Null);
+    let agent = r#"{"channel":"http","path":"/001565000001.cfg","headers":{"user-agent":"Yealink SIP-T46S 66.86.0.15 00:15:65:00:00:02"}}"#.to_owned();
+    let certificate = r#"{"channel":"https","path":"/001565000001.cfg","peer_certificate":{"subject":"CN=001565000002","issuer":null}}"#.to_owned();
+    let mut checks: Vec<(String, &str, Value)> = vec![
+        (agent.clone(), "mac", Value::Null),
+        (agent.clone(), "vendor", "yealink".into()),
+        (agent, "reason", "identifiers-disagree".into()),
+        (certificate, "mac", Value::Null),
+        // A common name counts for the vendor that owns the address, and for nobody's else.
+        (get("/a/b/001565000001.cfg"), "vendor", "yealink".into()),
+        (get("/2cdde9000001.cfg"), "vendor", Value::Null),
+        (get("/favicon.ico"), "decision", "ignore".into()),
+    ];
     // A17: no closest match.
     for path in [
         "/00156500000.cfg",
@@ -131,28 +134,14 @@ fn hints_that_disagree_give_nothing() {
         "/000000000000.cfg",
         "/01005e000001.cfg",
     ] {
-        check(
-            &format!(r#"{{"channel":"http","path":"{path}"}}"#),
-            "mac",
-            &Value::Null,
-        );
+        checks.push((get(path), "mac", Value::Null));
     }
-    // A common name counts for the vendor that owns the address, and for nobody's else.
-    check(
-        r#"{"channel":"http","path":"/a/b/001565000001.cfg"}"#,
-        "vendor",
-        &"yealink".into(),
-    );
-    check(
-        r#"{"channel":"http","path":"/2cdde9000001.cfg"}"#,
-        "vendor",
-        &Value::Null,
-    );
-    check(
-        r#"{"channel":"http","path":"/favicon.ico"}"#,
-        "decision",
-        &"ignore".into(),
-    );
+    let lines: Vec<&str> = checks.iter().map(|(line, ..)| line.as_str()).collect();
+    let (answers, _) = explain("profiles", &lines.join("\n"));
+    assert_eq!(answers.len(), checks.len());
+    for ((line, field, expect), answer) in checks.iter().zip(&answers) {
+        assert_eq!(answer[field], *expect, "{line}: {}", answer["why"]);
+    }
 }
 
 #[test]

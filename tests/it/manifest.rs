@@ -19,8 +19,13 @@ fn ours() -> Files {
     load::read_folders(&[PathBuf::from("profiles")]).expect("profiles/ is there")
 }
 
+/// One vendor's folder, and what all vendors share, with one file changed.
 fn with(path: &str, text: &str) -> Files {
+    let (vendor, _) = path.split_once('/').expect("a file of a vendor");
     let mut files = ours();
+    files
+        .0
+        .retain(|name, _| name.starts_with('_') || name.split('/').next() == Some(vendor));
     files.0.insert(path.to_owned(), text.as_bytes().to_vec());
     files
 }
