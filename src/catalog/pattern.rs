@@ -233,33 +233,49 @@ impl Pattern {
         Some(())
     }
 
-    /// What a text that it matches begins with, as far as that is one text: up to the first hole
-    /// but the model's, which is `model`. Where case does not count, as written and in either case.
+    /// What a text that it matches begins with: up to the first hole but the model's, which is
+    /// `model`, with and without each literal that may stand there. Where case does not count, as
+    /// written and in either case.
     pub fn beginnings(&self, model: Option<&str>) -> Vec<String> {
-        let mut text = String::new();
+        let mut texts = vec![String::new()];
         for part in &self.parts {
             match (part, model) {
-                (Part::Literal(literal), _) => text.push_str(literal),
+                (Part::Literal(literal), _) => {
+                    texts.iter_mut().for_each(|text| text.push_str(literal));
+                }
                 (Part::Hole(hole), Some(model)) if hole.name == "model" => {
                     let found = Found {
                         model: Some(model.to_owned()),
                         ..Found::default()
                     };
-                    text.extend(written(&hole.name, &hole.form, &found));
+                    let written = written(&hole.name, &hole.form, &found).unwrap_or_default();
+                    texts.iter_mut().for_each(|text| text.push_str(&written));
                 }
-                (Part::Hole(_) | Part::Optional(_), _) => break,
+                (Part::Optional(parts), _) => match parts.as_slice() {
+                    [Part::Literal(literal)] => {
+                        let with: Vec<String> = texts
+                            .iter()
+                            .map(|text| format!("{text}{literal}"))
+                            .collect();
+                        texts.extend(with);
+                    }
+                    _ => break,
+                },
+                (Part::Hole(_), _) => break,
             }
         }
-        let mut all = vec![text];
-        if self.nocase {
-            all.extend(all.first().map(|text| text.to_uppercase()));
-            all.extend(all.first().map(|text| text.to_lowercase()));
+        // What begins with a shorter one is said by it.
+        texts.sort_unstable();
+        texts.dedup_by(|longer, text| longer.starts_with(text.as_str()));
+        let mut all = texts.clone();
+        for text in texts.iter().filter(|_| self.nocase) {
+            all.extend([text.to_uppercase(), text.to_lowercase()]);
             // The first word as a name, and in capitals; the rest as it was.
-            let (word, rest) = match all.first().and_then(|text| text.split_once(' ')) {
-                Some((word, rest)) => (word.to_owned(), format!(" {rest}")),
-                None => (all.first().cloned().unwrap_or_default(), String::new()),
+            let (word, rest) = match text.split_once(' ') {
+                Some((word, rest)) => (word, format!(" {rest}")),
+                None => (text.as_str(), String::new()),
             };
-            let (first, letters) = word.split_at_checked(1).unwrap_or(("", &word));
+            let (first, letters) = word.split_at_checked(1).unwrap_or(("", word));
             let named = format!("{}{}{rest}", first.to_uppercase(), letters.to_lowercase());
             let loud = format!("{}{rest}", word.to_uppercase());
             all.extend([named, loud]);
@@ -267,6 +283,19 @@ impl Pattern {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// The text that one ends in, where anything may stand before it, and nothing else is asked for.
+    pub fn ending(&self) -> Option<&str> {
+        let any = |part: &Part| matches!(part, Part::Hole(hole) if hole.name == "_");
+        match self.parts.as_slice() {
+            [Part::Optional(parts), Part::Literal(text)] => match parts.as_slice() {
+                [part] if any(part) => Some(text),
+                _ => None,
+            },
+            [part, Part::Literal(text)] if any(part) => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether the pattern holds a hole that names one unit.

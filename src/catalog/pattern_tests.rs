@@ -131,6 +131,31 @@ fn patterns_match_whole_texts() {
 }
 
 #[test]
+fn how_texts_begin_and_end() {
+    let tables = tables();
+    for (text, nocase, begins, ends) in [
+        ("a-{model}-x{mac}", false, &["a-T46S-x"][..], None),
+        ("[\u{0}]acme-{mac}", false, &["\u{0}acme-", "acme-"], None),
+        ("[{_}]x", false, &[""], Some("x")),
+        ("{_}x", false, &[""], Some("x")),
+        ("{_}x{mac}", false, &[""], None),
+        ("x[y]", false, &["x"], None),
+        (
+            "acme[ ]pnp",
+            true,
+            &[
+                "ACME PNP", "ACME pnp", "ACMEPNP", "Acme pnp", "Acmepnp", "acme pnp", "acmepnp",
+            ],
+            None,
+        ),
+    ] {
+        let pattern = Pattern::parse(text, Ground::Text, nocase, &names(&tables)).unwrap();
+        assert_eq!(pattern.beginnings(Some("T46S")), begins, "{text}");
+        assert_eq!(pattern.ending(), ends, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_pattern_is_told() {
     let tables = tables();
     for (text, expect) in [

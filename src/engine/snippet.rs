@@ -16,6 +16,9 @@ use crate::catalog::manifest::{
 };
 use crate::model::identity::Channel;
 
+/// RFC 3004.
+const USER_CLASS: u8 = 77;
+
 /// Clients that are given the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Class {
@@ -83,7 +86,14 @@ fn of_family(
     left_out: &mut Vec<String>,
 ) {
     let (vendor, family) = (terms.vendor, terms.family);
-    let words = words(vendor, family, catalog);
+    let (words, unsaid) = words(vendor, family, catalog);
+    let unsaid = unsaid.iter().map(|code| {
+        format!(
+            "{}/{}: clients that are known by more than the beginning of option {code}",
+            vendor.id, family.id
+        )
+    });
+    left_out.extend(unsaid);
     let mut earlier: Vec<Atom> = Vec::new();
     let mut count = 0;
     for block in &family.dhcp {
@@ -175,9 +185,12 @@ fn by_maker(vendor: &Vendor, bases: &Bases, values: &Values, unless: Vec<String>
     })
 }
 
-/// What this family's clients may begin with, and the model that it is, where it says one.
-fn words(vendor: &Vendor, family: &Family, catalog: &Catalog) -> Vec<(Vec<Atom>, Option<String>)> {
-    let mut found = Vec::new();
+/// A rule's beginnings, and the model that it is, where it says one.
+type Word = (Vec<Atom>, Option<String>);
+
+/// What this family's clients may begin with, and the options whose beginning does not say it.
+fn words(vendor: &Vendor, family: &Family, catalog: &Catalog) -> (Vec<Word>, BTreeSet<u8>) {
+    let (mut found, mut unsaid) = (Vec::new(), BTreeSet::new());
     let rules = vendor
         .rules
         .iter()
@@ -190,9 +203,13 @@ fn words(vendor: &Vendor, family: &Family, catalog: &Catalog) -> Vec<(Vec<Atom>,
             let said = model.as_deref();
             let parts = conditions
                 .iter()
-                .map(|(code, matcher)| atoms(*code, matcher, said));
-            let Some(parts) = parts.collect::<Option<Vec<_>>>() else {
-                continue;
+                .map(|(code, matcher)| atoms(*code, matcher, said).ok_or(*code));
+            let parts = match parts.collect::<Result<Vec<_>, _>>() {
+                Ok(parts) => parts,
+                Err(code) => {
+                    unsaid.insert(code);
+                    continue;
+                }
             };
             let mut all: Vec<Vec<Atom>> = vec![Vec::new()];
             for part in parts {
@@ -209,7 +226,7 @@ fn words(vendor: &Vendor, family: &Family, catalog: &Catalog) -> Vec<(Vec<Atom>,
             found.extend(all.into_iter().map(|atoms| (atoms, model.clone())));
         }
     }
-    found
+    (found, unsaid)
 }
 
 /// The models that a rule is written out for; `None` is a rule that names none.
@@ -244,14 +261,16 @@ fn models(
     all.into_values().collect()
 }
 
-/// A model as it may be written: as listed, and with `-` between letters and digits.
+/// A model as it may be written: as listed, with `-` between letters and digits, and with small
+/// letters behind its digits.
 fn spellings(model: &str) -> Vec<String> {
     let digit = model.find(|ch: char| ch.is_ascii_digit());
     let parts = digit.map(|at| model.split_at(at));
     let dashed = parts
         .filter(|(letters, _)| !letters.is_empty() && !letters.ends_with(['-', '_', ' ']))
         .map(|(letters, rest)| format!("{letters}-{rest}"));
-    [Some(model.to_owned()), dashed]
+    let small = parts.map(|(letters, rest)| format!("{letters}{}", rest.to_lowercase()));
+    [Some(model.to_owned()), dashed, small]
         .into_iter()
         .flatten()
         .filter(|spelt| fold(spelt) == fold(model))
@@ -261,15 +280,18 @@ fn spellings(model: &str) -> Vec<String> {
 /// The beginnings of one option; `None` where they cannot be said.
 fn atoms(code: u8, matcher: &OptionMatch, model: Option<&str>) -> Option<Vec<Atom>> {
     let begins: Vec<Vec<u8>> = match matcher {
-        OptionMatch::Text(pattern) => pattern
-            .beginnings(model)
-            .into_iter()
-            .map(|text| {
-                text.chars()
-                    .filter_map(|ch| u8::try_from(u32::from(ch)).ok())
-                    .collect()
-            })
-            .collect(),
+        OptionMatch::Text(pattern) => match pattern.ending().filter(|_| code == USER_CLASS) {
+            // A class, with its length before it as RFC 3004 has it, or without.
+            Some(text) => {
+                let text = octets(text);
+                let length = u8::try_from(text.len()).ok()?;
+                vec![[&[length], text.as_slice()].concat(), text]
+            }
+            None => {
+                let texts = pattern.beginnings(model);
+                texts.iter().map(|text| octets(text)).collect()
+            }
+        },
         OptionMatch::Hex(octets) => vec![octets.clone()],
         OptionMatch::EnterpriseText { enterprise, .. }
         | OptionMatch::Tlv {
@@ -280,12 +302,18 @@ fn atoms(code: u8, matcher: &OptionMatch, model: Option<&str>) -> Option<Vec<Ato
             enterprise: None, ..
         } => Vec::new(),
     };
-    let atoms: Vec<Atom> = begins
-        .into_iter()
-        .filter(|begins| !begins.is_empty())
-        .map(|begins| Atom { code, begins })
-        .collect();
-    (!atoms.is_empty()).then_some(atoms)
+    // What may begin with anything is not told apart by its beginning.
+    if begins.is_empty() || begins.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let atoms = begins.into_iter().map(|begins| Atom { code, begins });
+    Some(atoms.collect())
+}
+
+/// Texts of options are octets, each a character.
+fn octets(text: &str) -> Vec<u8> {
+    let octets = text.chars().map(u32::from);
+    octets.filter_map(|ch| u8::try_from(ch).ok()).collect()
 }
 
 /// The ways in which a block's `when` holds; `None` where it cannot be said.

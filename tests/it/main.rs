@@ -52,6 +52,7 @@ mod serve;
 mod serve_power;
 mod serve_process;
 mod serve_signals;
+mod serve_slow;
 mod serve_storm;
 mod simulate_bench;
 mod simulate_families;

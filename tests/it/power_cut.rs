@@ -412,13 +412,25 @@ impl Running {
     }
 
     pub(crate) fn child(dir: &Path, url: &str, seed: u16) -> Self {
+        let seed = seed.to_string();
+        let told = [
+            ("DIALTONE_CUT_DIR", path(dir)),
+            ("DIALTONE_CUT_URL", url),
+            ("DIALTONE_CUT_SEED", &seed),
+        ];
+        Self::test("power_cut::writer_child", &told)
+    }
+
+    /// A test of this binary, as a process that is told something.
+    pub(crate) fn test(name: &str, told: &[(&str, &str)]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "power_cut::writer_child", "--nocapture"])
-            .env("DIALTONE_CUT_DIR", dir)
-            .env("DIALTONE_CUT_URL", url)
-            .env("DIALTONE_CUT_SEED", seed.to_string());
+        command.args(["--exact", name, "--nocapture"]);
+        command.envs(told.iter().copied());
         Self::start(command)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn start(mut command: Command) -> Self {

@@ -111,7 +111,8 @@ async fn from_clients(front: Arc<UdpSocket>, server: SocketAddr, network: Arc<Ne
         let back = match clients.get(&client) {
             Some(back) => Arc::clone(back),
             None => {
-                let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                // The server sees who asks.
+                let back = Arc::new(UdpSocket::bind((client.ip(), 0)).await.unwrap());
                 clients.insert(client, Arc::clone(&back));
                 let network = Arc::clone(&network);
                 ways.spawn(from_server(Arc::clone(&back), client, network));

@@ -140,7 +140,8 @@ impl Process {
         self.verb(&["device", "set", mac, "--set", &format!("{name}={value}")]);
     }
 
-    fn verb(&self, words: &[&str]) {
+    /// Runs a verb that must succeed.
+    pub(crate) fn verb(&self, words: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dialtone"));
         let output = command.args(words).arg("--data").arg(&self.data).output();
         let output = output.expect("the binary runs");
@@ -160,6 +161,28 @@ impl Process {
         let ended = self.wait();
         assert_eq!(ended.code(), Some(0), "{ended:?}");
     }
+}
+
+impl Process {
+    /// Stops it, and gives what it logged up to its end.
+    pub(crate) fn told(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        assert_eq!(self.wait().code(), Some(0));
+        self.logs.iter().collect()
+    }
+
+    /// A number of `/proc/PID/status`, in kilobytes.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        memory(self.id(), name)
+    }
+}
+
+/// A number of a process's `/proc/PID/status`, in kilobytes.
+pub(crate) fn memory(id: u32, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap()
 }
 
 impl Drop for Process {

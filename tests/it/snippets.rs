@@ -1,22 +1,16 @@
 //! `dhcp snippet`: real servers take it, and give their clients what our own replies hold, compared
 //! on packets.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 
-use dialtone::engine::explain::explain;
-use dialtone::engine::facts::{DhcpFacts, Facts};
-use dialtone::engine::reply::Bases;
-use dialtone::engine::target::parse;
-use dialtone::model::identity::{Channel, Mac};
-use tempfile::TempDir;
+use dialtone::model::dhcp::Kind;
+use dialtone::net::dhcp::packet::Packet;
 
-use crate::vendors::catalog;
-
-static COUNT: AtomicU32 = AtomicU32::new(0);
+use crate::dhcp::wire::golden::golden;
+use crate::dhcp::wire::lab::{Background, Lab, network};
+use crate::dhcp::wire::raw::{Message, Raw};
 
 const CONFIG: &str = r#"
 public_url = "https://prov.example.net"
@@ -27,15 +21,6 @@ name = "branch"
 prefixes = ["10.97.0.0/24"]
 public_http_url = "http://branch.example.net"
 "#;
-
-fn bases() -> Bases {
-    Bases {
-        https: Some("https://prov.example.net/".to_owned()),
-        http: Some("http://prov.example.net/".to_owned()),
-        tftp: Some("192.0.2.1".to_owned()),
-        public_certificate: false,
-    }
-}
 
 /// The verb's output, and its exit code.
 fn snippet(folder: &Path, words: &[&str]) -> (String, i32) {
@@ -89,262 +74,124 @@ async fn a_site_of_a_verb_and_our_own_tftp_address_are_told() {
     assert!(text.is_empty() && why.contains("nowhere"), "{why}");
 }
 
-/// A client: its address and what it says in option 60.
-struct Client {
-    mac: &'static str,
-    class: Option<&'static str>,
-}
-
-const CLIENTS: [Client; 9] = [
-    Client {
-        mac: "805ec0000001",
-        class: Some("yealink"),
-    },
-    Client {
-        mac: "0002fd000001",
-        class: Some("Cisco SPA525G"),
-    },
-    Client {
-        mac: "000e08000001",
-        class: Some("LINKSYS SPA-942"),
-    },
-    Client {
-        mac: "2cdde9000001",
-        class: Some("Arista;vEOS;01.00;S1"),
-    },
-    Client {
-        mac: "000413000001",
-        class: Some("snomD735"),
-    },
-    Client {
-        mac: "02005e000001",
-        class: Some("Cisco Systems, Inc. IP Phone CP-8841-3PCC"),
-    },
-    // By the maker's part alone; nobody's.
-    Client {
-        mac: "c074ad000001",
-        class: None,
-    },
-    Client {
-        mac: "805ec0000002",
-        class: None,
-    },
-    Client {
-        mac: "02005e000002",
-        class: Some("nobody's class"),
-    },
-];
-
-/// What our own server would give.
-fn ours(client: &Client) -> BTreeMap<u8, Vec<u8>> {
-    let mut facts = Facts::new(Channel::Dhcp, parse(b"/").unwrap());
-    let class = client.class.map(|class| (60, class.as_bytes().to_vec()));
-    facts.dhcp = Some(DhcpFacts {
-        message: "discover".to_owned(),
-        chaddr: Mac::parse(client.mac).ok(),
-        options: class.into_iter().collect(),
-        ..DhcpFacts::default()
-    });
-    explain(&facts, catalog(), &bases())
-        .reply
-        .options
-        .into_iter()
-        .collect()
-}
-
 /// Codes that every DHCP reply has for reasons of its own.
 const PLAIN: [u8; 14] = [1, 3, 6, 12, 15, 28, 51, 53, 54, 58, 59, 61, 81, 82];
 
-/// Reads a capture up to the first ACK: its options, without the plain ones.
-fn told(capture: &mut impl Read) -> BTreeMap<u8, Vec<u8>> {
-    loop {
-        let mut head = [0; 16];
-        capture.read_exact(&mut head).expect("a packet");
-        let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-        let mut frame = vec![0; usize::try_from(length).unwrap()];
-        capture.read_exact(&mut frame).expect("a packet");
-        // Ethernet, IPv4 with its own length, UDP, BOOTP.
-        let ip = &frame[14..];
-        let dhcp = &ip[usize::from(ip[0] & 15) * 4 + 8..];
-        if dhcp[0] != 2 {
-            continue;
-        }
-        let mut options: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-        let mut left = &dhcp[240..];
-        while let [code, more @ ..] = left {
-            match code {
-                0 => left = more,
-                255 => break,
-                code => {
-                    let length = usize::from(more[0]);
-                    options.entry(*code).or_default().extend(&more[1..=length]);
-                    left = &more[1 + length..];
-                }
-            }
-        }
-        if options.get(&53).map(Vec::as_slice) == Some(&[5]) {
-            options.retain(|code, _| !PLAIN.contains(code));
-            return options;
-        }
-    }
+/// What a reply holds beyond those.
+fn held(reply: &Packet) -> BTreeMap<u8, Vec<u8>> {
+    let mut held = reply.options.clone();
+    held.retain(|code, _| !PLAIN.contains(code));
+    held
 }
 
-fn run(program: &str, words: &[&str]) {
-    let output = Command::new(program).args(words).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {words:?}: {told}");
+const OURS: [u8; 4] = [10, 99, 0, 1];
+const THEIRS: [u8; 4] = [10, 99, 0, 3];
+
+/// Asks, all at once, and takes what this server says of this kind to each; by the asks' numbers.
+fn hear(client: &Raw, asks: &[Message], kind: Kind, server: [u8; 4]) -> BTreeMap<u32, Packet> {
+    for ask in asks {
+        client.send(&ask.octets());
+    }
+    let mut heard = BTreeMap::new();
+    while heard.len() < asks.len()
+        && let Some(reply) = client.reply_soon()
+    {
+        let own = asks.iter().any(|ask| ask.xid == reply.xid);
+        if own && reply.kind == kind && reply.option(54) == server {
+            heard.insert(reply.xid, reply);
+        }
+    }
+    heard
 }
 
-/// A server and a client at the ends of a wire; gone at the end, also of a test that fails.
-struct Wire {
-    server: String,
-    client: String,
-    folder: TempDir,
-    running: Option<Child>,
+/// The ACKs of this server, by the whole exchange; who has none asks again, as units do.
+fn acknowledged(client: &Raw, asks: &[Message], server: [u8; 4]) -> BTreeMap<u32, Packet> {
+    let mut acks = BTreeMap::new();
+    for _ in 0..60 {
+        let mut left = asks.to_vec();
+        left.retain(|ask| !acks.contains_key(&ask.xid));
+        let offers = hear(client, &left, Kind::Offer, server);
+        let takes = left.iter().filter_map(|ask| {
+            let offered = offers.get(&ask.xid)?.yiaddr.octets();
+            let mut take = ask.clone();
+            take.kind = Kind::Request;
+            Some(take.with(50, &offered).with(54, &server))
+        });
+        let takes: Vec<Message> = takes.collect();
+        acks.extend(hear(client, &takes, Kind::Ack, server));
+        if acks.len() == asks.len() {
+            return acks;
+        }
+    }
+    panic!("{server:?} acknowledged {} of {}", acks.len(), asks.len());
 }
 
-impl Wire {
-    fn new() -> Self {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = |end: &str| format!("snip{}x{count}{end}", std::process::id());
-        let wire = Self {
-            server: name("s"),
-            client: name("c"),
-            folder: tempfile::tempdir().unwrap(),
-            running: None,
-        };
-        let (server, client) = (wire.server.as_str(), wire.client.as_str());
-        for space in [server, client] {
-            run("ip", &["netns", "add", space]);
-            run("ip", &["-n", space, "link", "set", "lo", "up"]);
+/// Every client of the golden files, beside us on one wire, is given the same by a server with our
+/// snippet, in that server's own habit. Where the snippet says that it leaves a reply of a family out,
+/// the client may be given another code more or less, and each as we give it.
+fn is_the_same(
+    other: impl Fn(&Lab, &[&str]) -> (Background, String),
+    habit: impl Fn(u8, &mut Vec<u8>),
+) {
+    let mut lab = Lab::new();
+    lab.host("other", "sw", Some("10.99.0.3/16"));
+    lab.host("c1", "sw", None);
+    let more = "probe = false\nserve = \"all\"\nclient_id = false\nallow_other = [\"10.99.0.3\"]";
+    let server = lab.serve(&network("server", more));
+    let client = lab.client("c1");
+    let (mut codes, mut wrong) = (BTreeSet::new(), Vec::new());
+    for vlan in [false, true] {
+        let words: &[&str] = if vlan { &["--vlan", "120"] } else { &[] };
+        if vlan {
+            server.verb(&["var", "set", "vlan_id=120"]);
         }
-        run(
-            "ip",
-            &[
-                "link", "add", "name", "eth0", "netns", server, "type", "veth", "peer", "name",
-                "eth0", "netns", client,
-            ],
-        );
-        run(
-            "ip",
-            &["-n", server, "addr", "add", "10.97.0.1/24", "dev", "eth0"],
-        );
-        for space in [server, client] {
-            run("ip", &["-n", space, "link", "set", "eth0", "up"]);
+        let (_other, left_out) = other(&lab, words);
+        let mut units = golden();
+        units.retain(|unit| !unit.has("listed") && unit.has("vars") == vlan);
+        let asks = units.iter().zip(1_u32..).map(|(unit, xid)| {
+            let mut ask = Message::new(Kind::Discover, 0);
+            (ask.mac, ask.xid, ask.options) = (unit.mac(), xid, Vec::new());
+            unit.says()
+                .iter()
+                .fold(ask, |ask, (code, octets)| ask.with(*code, octets))
+        });
+        let mut asks: Vec<Message> = asks.collect();
+        // Somebody of nobody's.
+        let mut nobody = Message::new(Kind::Discover, 0);
+        (nobody.mac, nobody.options) = ([2, 0, 0x5e, 0, 0, 2], Vec::new());
+        asks.push(nobody.with(60, b"nobody's class"));
+        let ours = acknowledged(&client, &asks, OURS);
+        let theirs = acknowledged(&client, &asks, THEIRS);
+        for by in [&ours, &theirs] {
+            assert_eq!(held(&by[&0]), BTreeMap::new(), "nobody of ours");
         }
-        wire
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(space: &str, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", space, program]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    }
-
-    fn serve(&mut self, program: &str, words: &[&str]) {
-        let mut command = Self::command(&self.server, program);
-        command
-            .args(words)
-            .env("KEA_LOCKFILE_DIR", self.folder.path());
-        command.env("KEA_PIDFILE_DIR", self.folder.path());
-        self.running = Some(command.spawn().expect("the server starts"));
-    }
-
-    /// What a client is given, from its packets.
-    fn given(&self, client: &Client) -> BTreeMap<u8, Vec<u8>> {
-        let space = self.client.as_str();
-        let mac = Mac::parse(client.mac).unwrap().to_string();
-        run("ip", &["-n", space, "link", "set", "eth0", "down"]);
-        run("ip", &["-n", space, "link", "set", "eth0", "address", &mac]);
-        run("ip", &["-n", space, "link", "set", "eth0", "up"]);
-        let mut tcpdump = Self::command(space, "tcpdump");
-        tcpdump.args(["-i", "eth0", "-U", "-s", "0", "-w", "-", "udp port 68"]);
-        let mut tcpdump = tcpdump.stdout(Stdio::piped()).spawn().expect("tcpdump");
-        let mut capture = tcpdump.stdout.take().expect("piped");
-        // The file's own head comes when it listens.
-        capture.read_exact(&mut [0; 24]).expect("tcpdump listens");
-        let class = client
-            .class
-            .map(|class| format!("send vendor-class-identifier \"{class}\";\n"));
-        let asked = "request subnet-mask, routers, tftp-server-name, bootfile-name, vendor-encapsulated-options;\n";
-        let text = format!(
-            "timeout 30;\nretry 1;\ninitial-interval 1;\n{}{asked}",
-            class.unwrap_or_default()
-        );
-        let file = self.path("dhclient.conf");
-        std::fs::write(&file, text).unwrap();
-        let (leases, pid) = (
-            self.path(&format!("{}.leases", client.mac)),
-            self.path("dhclient.pid"),
-        );
-        let mut dhclient = Self::command(space, "dhclient");
-        dhclient
-            .args(["-4", "-1", "-sf", "/bin/true", "-cf"])
-            .arg(&file);
-        dhclient
-            .arg("-lf")
-            .arg(&leases)
-            .arg("-pf")
-            .arg(&pid)
-            .arg("eth0");
-        assert!(
-            dhclient.status().expect("dhclient").success(),
-            "{}: no lease",
-            client.mac
-        );
-        let found = told(&mut capture);
-        if let Ok(id) = std::fs::read_to_string(&pid) {
-            drop(Command::new("kill").arg(id.trim()).status());
-        }
-        drop(tcpdump.kill());
-        drop(tcpdump.wait());
-        found
-    }
-
-    /// Every client is given exactly what we would give it, in the server's own habit.
-    fn compare(&self, habit: impl Fn(u8, &mut Vec<u8>)) {
-        let mut wrong = Vec::new();
-        for client in &CLIENTS {
-            let (mut got, expect) = (self.given(client), ours(client));
-            got.iter_mut()
+        for (unit, xid) in units.iter().zip(1_u32..) {
+            unit.check(&ours[&xid], "by us");
+            let (mut ours, mut theirs) = (held(&ours[&xid]), held(&theirs[&xid]));
+            theirs
+                .iter_mut()
                 .for_each(|(code, octets)| habit(*code, octets));
-            if got != expect {
-                wrong.push(format!(
-                    "{} {:?}: got {got:?}, ours {expect:?}",
-                    client.mac, client.class
-                ));
+            codes.extend(ours.keys().copied());
+            if left_out.contains(&format!(" {}: a reply", unit.family)) {
+                theirs.retain(|code, _| ours.contains_key(code));
+                ours.retain(|code, _| theirs.contains_key(code));
+                assert!(!ours.is_empty());
+            }
+            if theirs != ours {
+                let (family, said) = (&unit.family, &unit.said);
+                wrong.push(format!("{family} {said:?}: {theirs:?}, ours {ours:?}"));
             }
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.running.take() {
-            drop(child.kill());
-            drop(child.wait());
-        }
-        for space in [&self.server, &self.client] {
-            drop(Command::new("ip").args(["netns", "del", space]).status());
-        }
-    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // What each family is told by, 132 and 242 with a VLAN too.
+    let all = [43, 66, 67, 114, 125, 132, 150, 160, 239, 242];
+    assert_eq!(Vec::from_iter(codes), all);
 }
 
 /// A configuration of Kea around the classes.
-fn kea(folder: &Path, words: &[&str]) -> PathBuf {
-    let (text, code) = snippet(folder, &[&["kea"], words].concat());
-    assert_eq!(code, 0, "{text}");
-    std::fs::write(folder.join("classes.json"), text).unwrap();
+fn kea(folder: &Path, snippet: &str) -> PathBuf {
+    std::fs::write(folder.join("classes.json"), snippet).unwrap();
     let classes = folder.join("classes.json").display().to_string();
     let config = format!(
         r#"{{ "Dhcp4": {{
@@ -352,7 +199,7 @@ fn kea(folder: &Path, words: &[&str]) -> PathBuf {
   "lease-database": {{ "type": "memfile", "persist": false }},
   "valid-lifetime": 3600,
   "client-classes": <?include "{classes}"?>,
-  "subnet4": [ {{ "id": 1, "subnet": "10.97.0.0/24", "pools": [ {{ "pool": "10.97.0.100-10.97.0.200" }} ] }} ]
+  "subnet4": [ {{ "id": 1, "subnet": "10.99.0.0/16", "pools": [ {{ "pool": "10.99.21.1-10.99.21.200" }} ] }} ]
 }} }}"#
     );
     let file = folder.join("kea.json");
@@ -360,23 +207,38 @@ fn kea(folder: &Path, words: &[&str]) -> PathBuf {
     file
 }
 
-fn dnsmasq(folder: &Path, words: &[&str]) -> PathBuf {
-    let (text, code) = snippet(folder, &[&["dnsmasq"], words].concat());
-    assert_eq!(code, 0, "{text}");
+fn dnsmasq(folder: &Path, snippet: &str) -> PathBuf {
     let config = format!(
-        "port=0\ninterface=eth0\nbind-interfaces\nno-ping\nleasefile-ro\nuser=root\n\
-         dhcp-range=10.97.0.100,10.97.0.200,1h\n{text}"
+        "port=0\ninterface=eth0\nbind-interfaces\nno-ping\nleasefile-ro\nuser=root\npid-file=\n\
+         dhcp-authoritative\ndhcp-range=10.99.20.1,10.99.20.200,1h\n{snippet}"
     );
     let file = folder.join("dnsmasq.conf");
     std::fs::write(&file, config).unwrap();
     file
 }
 
+/// The verb's text, for the server beside us.
+fn beside(lab: &Lab, format: &str, words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_dialtone"))
+        .args(["dhcp", "snippet", format, "--config"])
+        .arg(lab.path("srv").join("dialtone.toml"))
+        .args(words)
+        .output()
+        .expect("dialtone");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 #[test]
 fn kea_and_dnsmasq_take_the_snippets() {
     let folder = tempfile::tempdir().unwrap();
     for words in [&[][..], &["--vlan", "120"], &["--site", "branch"]] {
-        let file = kea(folder.path(), words);
+        let text = |format: &str| {
+            let (text, code) = snippet(folder.path(), &[&[format], words].concat());
+            assert_eq!(code, 0, "{text}");
+            text
+        };
+        let file = kea(folder.path(), &text("kea"));
         let output = Command::new("kea-dhcp4")
             .arg("-t")
             .arg(&file)
@@ -388,7 +250,7 @@ fn kea_and_dnsmasq_take_the_snippets() {
             "{told}{}",
             String::from_utf8_lossy(&output.stdout)
         );
-        let file = dnsmasq(folder.path(), words);
+        let file = dnsmasq(folder.path(), &text("dnsmasq"));
         let mut test = Command::new("dnsmasq");
         let output = test
             .arg("--test")
@@ -406,19 +268,27 @@ fn kea_and_dnsmasq_take_the_snippets() {
 
 #[test]
 fn kea_with_our_snippet_gives_what_we_give() {
-    let mut wire = Wire::new();
-    let file = kea(wire.folder.path(), &[]).display().to_string();
-    wire.serve("kea-dhcp4", &["-c", &file]);
-    wire.compare(|_, _| {});
+    let start = |lab: &Lab, words: &[&str]| {
+        let text = beside(lab, "kea", words);
+        let (folder, file) = (lab.folder.path().display(), kea(lab.folder.path(), &text));
+        let script = format!(
+            "export KEA_PIDFILE_DIR={folder} KEA_LOCKFILE_DIR={folder}; exec kea-dhcp4 -c {}",
+            file.display()
+        );
+        (lab.spawn("other", "sh", &["-c", &script]), text)
+    };
+    is_the_same(start, |_, _| {});
 }
 
 #[test]
 fn dnsmasq_with_our_snippet_gives_what_we_give() {
-    let mut wire = Wire::new();
-    let file = dnsmasq(wire.folder.path(), &[]).display().to_string();
-    wire.serve("dnsmasq", &["-k", "-C", &file]);
+    let start = |lab: &Lab, words: &[&str]| {
+        let text = beside(lab, "dnsmasq", words);
+        let file = dnsmasq(lab.folder.path(), &text).display().to_string();
+        (lab.spawn("other", "dnsmasq", &["-k", "-C", &file]), text)
+    };
     // It ends the texts of 66 and 67 with a NUL whatever it is told.
-    wire.compare(|code, octets| {
+    is_the_same(start, |code, octets| {
         if matches!(code, 66 | 67) {
             assert_eq!(octets.pop(), Some(0));
         }

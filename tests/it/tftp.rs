@@ -532,7 +532,7 @@ async fn c16_copies_of_a_request_wait_for_the_core_s_one_answer() {
 }
 
 #[tokio::test]
-async fn c17_slashes_and_case_are_left_to_the_core() {
+async fn slashes_and_case_are_left_to_the_core() {
     let server = Server::plain();
     let client = Client::new(server.address).await;
     for (name, expect) in [

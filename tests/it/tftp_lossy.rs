@@ -1,5 +1,6 @@
 //! TFTP over a bad network, with a reader of our own. C13, F10 and line 6 of part 2.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use dialtone::answer::Delivery;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use crate::power_cut::Running;
 use crate::relay::{Conduct, Relay};
+use crate::serve_process::memory;
 use crate::tftp::big;
 use crate::tftp_support::{Server, ack, oack, rrq};
 
@@ -167,7 +170,27 @@ pub(crate) async fn read(door: SocketAddr, name: &str, size: &str, window: &str)
 async fn arrives(octets: u32, size: &str, window: &str, conduct: Conduct) -> f64 {
     let (folder, file) = big(octets);
     let server = Server::with((folder.path().join("big"), octets.into()));
-    let relay = Relay::start(server.address, conduct).await;
+    let (mut reader, relay) = whole(server.address, &file, (size, window), conduct).await;
+    let delivered = tokio::select! {
+        delivered = server.delivered() => delivered,
+        () = reader.dally() => unreachable!(),
+    };
+    assert_eq!(delivered, (3, Delivery::Whole, octets.into()));
+    assert_eq!(server.plane.held(), 0, "no leak");
+    let needed = u32::try_from(reader.got).unwrap();
+    let carried = u32::try_from(relay.counted().0).unwrap();
+    f64::from(carried) / f64::from(needed)
+}
+
+/// Reads this file from this server; in the large sizes within ten minutes.
+async fn whole(
+    server: SocketAddr,
+    file: &[u8],
+    (size, window): (&str, &str),
+    conduct: Conduct,
+) -> (Reader, Relay) {
+    let began = Instant::now();
+    let relay = Relay::start(server, conduct).await;
     let mut reader = Reader::new(relay.front, "big.bin", size, window).await;
     let mut at = 0;
     reader
@@ -177,16 +200,11 @@ async fn arrives(octets: u32, size: &str, window: &str, conduct: Conduct) -> f64
         })
         .await;
     assert_eq!(at, file.len());
-    let delivered = tokio::select! {
-        delivered = server.delivered() => delivered,
-        () = reader.dally() => unreachable!(),
-    };
-    assert_eq!(delivered, (3, Delivery::Whole, octets.into()));
-    assert_eq!(server.plane.held(), 0, "no leak");
+    let took = began.elapsed();
+    assert!(!full() || took < Duration::from_secs(600), "{took:?}");
     let (carried, lost) = relay.counted();
     assert_eq!(lost > 0, conduct.loss > 0, "{carried} {lost}");
-    let needed = u32::try_from(reader.got).unwrap();
-    f64::from(u32::try_from(carried).unwrap()) / f64::from(needed)
+    (reader, relay)
 }
 
 #[tokio::test]
@@ -217,6 +235,7 @@ async fn issue_3_line_6_20_mb_at_20_percent_loss_in_windows_of_16() {
     arrives(octets, "1428", "16", conduct).await;
 }
 
+/// The server's own memory, at its highest while the file leaves it.
 #[tokio::test]
 async fn issue_3_line_6_300_mb_at_3_percent_loss_in_windows_of_16() {
     let conduct = Conduct {
@@ -224,12 +243,49 @@ async fn issue_3_line_6_300_mb_at_3_percent_loss_in_windows_of_16() {
         loss: 3,
         ..Conduct::default()
     };
-    let octets = if full() { 300 << 20 } else { 4 << 20 };
-    let before = resident();
-    arrives(octets, "1428", "16", conduct).await;
-    // The test holds the file itself, twice while it is made.
-    let own = 2 * u64::from(octets);
-    assert!(resident() < before + own + (64 << 20));
+    let octets = if full() { 300 << 20 } else { 24 << 20 };
+    let (folder, file) = big(octets);
+    let path = folder.path().join("big").display().to_string();
+    let mut child = Running::test("tftp_lossy::server_child", &[(BIG, &path)]);
+    let says = |child: &mut Running, word: &str| {
+        loop {
+            let line = child.line().expect("the server lives");
+            if let Some(said) = line.strip_prefix(word) {
+                return said.to_owned();
+            }
+        }
+    };
+    let server = says(&mut child, "at ").parse().unwrap();
+    let before = memory(child.id(), "VmHWM:");
+    let (mut reader, _relay) = whole(server, &file, ("1428", "16"), conduct).await;
+    let end = tokio::task::spawn_blocking(move || (says(&mut child, "delivered "), child));
+    let (end, child) = tokio::select! {
+        end = end => end.unwrap(),
+        () = reader.dally() => unreachable!(),
+    };
+    assert_eq!(end, format!("3 Whole {octets}"));
+    let most = memory(child.id(), "VmHWM:");
+    assert!(most < before + (16 << 10), "{before} kB, then {most} kB");
+}
+
+/// The file that a server alone in its process serves.
+const BIG: &str = "DIALTONE_TFTP_BIG";
+
+/// The server of the test above, and nothing else, in a process of its own.
+#[tokio::test]
+async fn server_child() {
+    let Some(path) = std::env::var_os(BIG) else {
+        return;
+    };
+    let length = std::fs::metadata(&path).unwrap().len();
+    let server = Server::with((path.into(), length));
+    let say = |text: String| writeln!(std::io::stdout(), "{text}").unwrap();
+    // On a line of its own, whatever the harness says before.
+    say(format!("\nat {}", server.address));
+    let (ticket, how, octets) = server.delivered().await;
+    say(format!("delivered {ticket} {how:?} {octets}"));
+    // Until it is killed.
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test]
@@ -244,13 +300,6 @@ async fn a_window_over_a_network_that_doubles_and_delays() {
     let share = arrives(1 << 20, "1468", "8", conduct).await;
     // Each window with a late packet goes back once.
     assert!(share < 8.0, "{share}");
-}
-
-/// Resident memory of this process, in octets.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
 }
 
 #[tokio::test]

@@ -171,8 +171,17 @@ impl Client {
 
     /// Reads a whole file, block by block and packet by packet.
     pub(crate) async fn whole(&self, name: &str, options: &[(&str, &str)]) -> Vec<u8> {
+        let answer = self.asks(name, options).await;
+        answer.unwrap_or_else(|code| panic!("{name}: error {code}"))
+    }
+
+    /// The same, or the code of the ERROR that comes in place of it.
+    pub(crate) async fn asks(&self, name: &str, options: &[(&str, &str)]) -> Result<Vec<u8>, u16> {
         self.read(name, options).await;
         let mut got = self.got().await;
+        if got.packet[..2] == [0, 5] {
+            return Err(u16::from_be_bytes([got.packet[2], got.packet[3]]));
+        }
         let mut size = 512;
         if got.packet[..2] == [0, 6] {
             if let Some(agreed) = oack(&got.packet).get("blksize") {
@@ -195,7 +204,7 @@ impl Client {
             file.extend_from_slice(&got.packet[4..]);
             self.ack(number, got.from).await;
             if got.packet.len() < size + 4 {
-                return file;
+                return Ok(file);
             }
             number = number.wrapping_add(1);
             got = self.got().await;

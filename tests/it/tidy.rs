@@ -387,6 +387,7 @@ fn tests_that_need_root_are_named() {
         concat!("CLONE_", "NEWNET"),
         concat!("lo", "setup"),
         concat!("lab::", "{Lab"),
+        concat!("lab::", "{Background, Lab"),
         concat!("lab::", "Lab"),
     ];
     let mut found = BTreeSet::new();

@@ -8,6 +8,7 @@ use dialtone::model::event::AlertKind;
 use dialtone::model::identity::{Assurance, DeviceId};
 use dialtone::simulate::{ClientCertificate, Unit};
 use dialtone::store::Write;
+use rcgen::{CertificateParams, DistinguishedName, DnType};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -43,9 +44,13 @@ async fn scene() -> (Scene, TestCa, DeviceId) {
 
 /// The maker's CA, which a person vouched for.
 pub(super) async fn anchored(scene: &Scene) -> TestCa {
-    let maker = ca("Maker's device CA");
+    anchored_for(scene, "yealink").await
+}
+
+async fn anchored_for(scene: &Scene, vendor: &str) -> TestCa {
+    let maker = ca(&format!("Device CA of {vendor}"));
     let anchor = Write::PutAnchor {
-        vendor: "yealink".to_owned(),
+        vendor: vendor.to_owned(),
         der: pem_to_der(&maker.pem),
     };
     scene.write(vec![anchor]).await;
@@ -53,7 +58,17 @@ pub(super) async fn anchored(scene: &Scene) -> TestCa {
 }
 
 pub(super) fn certified(scene: &Scene, maker: &TestCa, name: &str) -> Arc<ClientCertificate> {
-    maker.sign(&names(name), scene.server.folder.path(), name);
+    signed(scene, maker, &names(name), name)
+}
+
+/// A certificate with these names, and its key.
+fn signed(
+    scene: &Scene,
+    maker: &TestCa,
+    names: &CertificateParams,
+    name: &str,
+) -> Arc<ClientCertificate> {
+    maker.sign(names, scene.server.folder.path(), name);
     let read = |end: &str| std::fs::read(scene.server.path(&format!("{name}.{end}"))).unwrap();
     Arc::new(ClientCertificate {
         chain: vec![CertificateDer::from_pem_slice(&read("pem")).unwrap()],
@@ -185,5 +200,68 @@ async fn a_certificate_of_one_phone_on_the_path_of_another_is_refused_and_alarme
     for unit in [id, other] {
         assert_eq!(scene.alerts(unit).await, [AlertKind::CertMacMismatch]);
     }
+    scene.stop().await;
+}
+
+/// As shipped: a maker all of whose phones carry a certificate, with their names in three parts of its
+/// subject. One that another maker's CA signed says nothing of them, though that CA is loaded too
+/// (hostile-cases A10).
+#[tokio::test]
+async fn walk_5_of_a_maker_as_shipped_takes_its_own_ca_and_no_other_s() {
+    let (mac, serial) = ("00562b043615", "FCH2122D0AB");
+    let scene = Scene::by_lease().await;
+    let maker = anchored_for(&scene, "cisco").await;
+    let other = anchored_for(&scene, "yealink").await;
+    let listed = Listed {
+        family: "cisco/mpp",
+        model: "8841",
+        mac: Some(mac),
+        serial: Some(serial),
+        ..Listed::default()
+    };
+    let id = scene.list(&listed).await;
+    scene.lease(IP, mac).await;
+    let subject = |serial: &str| {
+        let mut names = names("");
+        names.distinguished_name = DistinguishedName::new();
+        let name = &mut names.distinguished_name;
+        name.push(DnType::OrganizationalUnitName, "CP-8841-3PCC");
+        name.push(DnType::LocalityName, serial);
+        name.push(DnType::StateOrProvinceName, mac);
+        names
+    };
+    let boots = async |certificate| {
+        let mut around = scene.around(IP);
+        around.client_certificate = certificate;
+        around.public_roots = vec![scene.ca()];
+        around.pointer = Some(scene.server.https());
+        let mut phone = scene.unit_in("cisco/mpp", mac, around);
+        phone.boot_until_quiet(4).await;
+        phone
+            .account()
+            .map(|account| account.password.expose().to_owned())
+    };
+    for certificate in [
+        None,
+        Some(signed(&scene, &other, &subject(serial), "another")),
+        Some(signed(&scene, &maker, &subject("ciscogeneric"), "generic")),
+    ] {
+        assert_eq!(
+            boots(certificate).await,
+            None,
+            "{:#?}",
+            scene.told(id).await
+        );
+    }
+    let alerts = scene.alerts(id).await;
+    assert!(
+        alerts.contains(&AlertKind::CertificateExpected),
+        "{alerts:?}"
+    );
+    let own = signed(&scene, &maker, &subject(serial), "own");
+    let password = boots(Some(own)).await;
+    let told = scene.told(id).await;
+    assert_eq!(password.as_deref(), Some("s3cret-of-214"), "{told:#?}");
+    assert_eq!(scene.device(id).await.status.assurance, Assurance::L3);
     scene.stop().await;
 }

@@ -106,6 +106,46 @@ async fn c15_a_secret_goes_over_tftp_to_nobody_but_whom_a_waiver_names() {
     scene.stop().await;
 }
 
+/// Hostile-cases C17, on the whole way to a phone's file: slashes before a name say nothing, its case
+/// is what the vendor's folder says.
+#[tokio::test]
+async fn c17_a_name_is_what_its_vendor_says() {
+    let scene = Scene::by_lease().await;
+    scene.waive("7941G").await;
+    // Each has its file once.
+    for (before, n) in ["", "/", "\\", "\\\\"].into_iter().zip(5..) {
+        let (mac, ip) = (format!("00112233445{n}"), format!("127.0.1.{n}"));
+        let listed = Listed {
+            family: "cisco/sep",
+            model: "7941G",
+            mac: Some(&mac),
+            account: Some(("214", SECRET)),
+            ..Listed::default()
+        };
+        let id = scene.list(&listed).await;
+        scene.lease(&ip, &mac).await;
+        let name = format!("{before}SEP{mac}.cnf.xml");
+        let file = client(&scene, &ip).await.whole(&name, &[]).await;
+        let told = scene.told(id).await;
+        assert!(
+            String::from_utf8_lossy(&file).contains(SECRET),
+            "{name} {told:#?}"
+        );
+        scene.arm(id).await;
+    }
+    let ip = "127.0.1.5";
+    for name in [
+        "sep001122334455.cnf.xml",
+        "SEP00112233445F.cnf.xml",
+        "SEP001122334455.CNF.XML",
+        "SEP001122334455.cnf.xml.sgn",
+    ] {
+        let answer = client(&scene, ip).await.asks(name, &[]).await;
+        assert_eq!(answer, Err(1), "{name}");
+    }
+    scene.stop().await;
+}
+
 #[tokio::test]
 async fn a_request_that_nobody_answers_uses_no_serving_up() {
     let scene = Scene::by_lease().await;

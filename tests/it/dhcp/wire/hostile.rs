@@ -1,13 +1,14 @@
 //! hostile-cases D1 to D11 on the wire. After each the server answers a phone as before.
 
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use dialtone::model::dhcp::Kind;
 
 use super::lab::{Lab, network};
 use super::raw::{Message, Raw};
 use crate::dhcp::vectors::{hex, option, request};
-use crate::serve_process::Process;
+use crate::serve_process::{Process, sized};
 
 const RELAY: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
@@ -212,21 +213,27 @@ fn d5_option_82_comes_back_as_it_was_however_it_is_built() {
     is_well(&relay, 99);
 }
 
+/// In the large size 65,536 within ten seconds, each by somebody else.
 #[test]
 fn d6_a_flood_of_strangers_leaves_a_listed_unit_its_address() {
     let (_lab, server, relay) = scene("dialtone=warn");
     server.add("805ec0000063", "T46S");
-    for last in 0..=255_u8 {
-        for port in 0..4_u8 {
-            let mut ask = Message::new(Kind::Discover, last).through(RELAY);
-            ask.mac[4] = port + 1;
-            relay.send_to(&ask.with(82, &[1, 1, port]).octets(), SERVER);
-        }
+    let memory = server.memory("VmRSS:");
+    let began = Instant::now();
+    for number in 0..sized(1024, u16::MAX) {
+        let [high, low] = number.to_be_bytes();
+        let mut ask = Message::new(Kind::Discover, low).through(RELAY);
+        (ask.mac[3], ask.mac[4]) = (1, high);
+        relay.send_to(&ask.with(82, &[1, 1, low % 4]).octets(), SERVER);
     }
-    let mut ask = Message::new(Kind::Discover, 99);
+    let (took, full) = (began.elapsed(), sized(0, 1) == 1);
+    assert!(!full || took < Duration::from_secs(10), "{took:?}");
+    let mut ask = Message::new(Kind::Discover, 0x63);
     ask.xid = 77;
     let reply = relay.ask_until_answered(&ask.through(RELAY).octets(), SERVER, 77);
     assert_eq!(reply.kind, Kind::Offer);
+    let grown = server.memory("VmRSS:").saturating_sub(memory);
+    assert!(grown < 64 << 10, "{grown} kB more");
 }
 
 /// Texts that somebody's page, terminal or sheet may take for more than they are.
@@ -273,6 +280,18 @@ fn d7_texts_stay_octets() {
     for bad in ["<script>", "\u{1b}", "{{7*7}}", "=cmd"] {
         assert!(!said.contains(bad), "{bad:?} in {said}");
     }
+    are_clean(&server.told());
+}
+
+/// Every line of a log is one record, with no octet that a terminal obeys; and none is missing.
+fn are_clean(lines: &[String]) {
+    for line in lines {
+        let record: Result<serde_json::Value, _> = serde_json::from_str(line);
+        let plain = !line.chars().any(char::is_control);
+        assert!(record.is_ok() && plain, "{line:?}");
+    }
+    let end = lines.iter().any(|line| line.contains("\"stopping: "));
+    assert!(end, "{:?}", lines.last());
 }
 
 #[test]
@@ -315,9 +334,31 @@ fn d9_another_server_s_answers_are_no_requests_and_an_alert() {
     lab.until(&server, &["dhcp"], |said| said["dropped"]["direction"] == 1);
 }
 
+/// What each of these is answered with, by a server that logs so much; and its log.
+fn answers(log: &str, datagrams: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<String>) {
+    let (_lab, server, relay) = scene(log);
+    // Those that ask here have their addresses before: who is first counts for nothing.
+    let known = hex("805ec0d57d72").try_into().unwrap();
+    for (mac, xid) in [(None, 1), (Some(known), 2)] {
+        let mut ask = Message::new(Kind::Discover, 1).through(RELAY);
+        ask.mac = mac.unwrap_or(ask.mac);
+        ask.xid = 900 + xid;
+        relay.send_to(&ask.octets(), SERVER);
+        assert_eq!(relay.next().xid, ask.xid);
+    }
+    for datagram in datagrams {
+        relay.send_to(datagram, SERVER);
+    }
+    let mut answers = Vec::new();
+    while let Some(answer) = relay.soon() {
+        answers.push(answer);
+    }
+    answers.sort_unstable();
+    (answers, server.told())
+}
+
 #[test]
 fn d10_every_packet_again_with_trace() {
-    let (_lab, server, relay) = scene("trace");
     let d7 = d7().into_iter().map(|text| {
         let ask = Message::new(Kind::Discover, 1).through(RELAY);
         ask.with(12, &text).with(60, &text).octets()
@@ -328,13 +369,13 @@ fn d10_every_packet_again_with_trace() {
     });
     let d1 = d1().into_iter().map(|(datagram, _)| datagram);
     let d2 = d2().into_iter().map(|(datagram, _)| datagram);
-    for datagram in d1.chain(d2).chain(d5).chain(d7) {
-        relay.send_to(&datagram, SERVER);
-    }
-    let ask = Message::new(Kind::Discover, 200).through(RELAY);
-    relay.send_to(&ask.octets(), SERVER);
-    while relay.next().xid != 200 {}
-    drop(server);
+    let datagrams: Vec<Vec<u8>> = d1.chain(d2).chain(d5).chain(d7).collect();
+    let (quiet, _) = answers("dialtone=warn", &datagrams);
+    let (traced, lines) = answers("trace", &datagrams);
+    assert_eq!(traced, quiet);
+    assert!(quiet.len() > 10, "{}", quiet.len());
+    assert!(lines.iter().any(|line| line.contains("\"TRACE\"")));
+    are_clean(&lines);
 }
 
 #[test]

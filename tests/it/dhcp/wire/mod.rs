@@ -1,6 +1,7 @@
 //! On wires: namespaces with a switch between them.
 
 mod clients;
+pub(crate) mod golden;
 mod hostile;
 pub(crate) mod lab;
 mod modes;

@@ -106,6 +106,22 @@ impl Raw {
         self.send_at(octets, Ipv4Addr::BROADCAST, port);
     }
 
+    /// The next datagram, where one comes within a moment.
+    pub(crate) fn soon(&self) -> Option<Vec<u8>> {
+        let moment = Some(Duration::from_secs(1));
+        self.0.set_read_timeout(moment).unwrap();
+        let mut octets = [0; 2048];
+        let length = self.0.recv(&mut octets).ok();
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        length.map(|length| octets[..length].to_vec())
+    }
+
+    /// The same, read as a reply.
+    pub(crate) fn reply_soon(&self) -> Option<Packet> {
+        let octets = self.soon()?;
+        Some(parse(&octets, Direction::Reply).unwrap())
+    }
+
     /// Whether anything comes within a moment.
     pub(crate) fn heard(&self) -> bool {
         self.within(Duration::from_millis(200)).is_some()

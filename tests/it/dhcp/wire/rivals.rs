@@ -94,6 +94,7 @@ fn who_is_allowed_is_no_reason_to_give_way() {
 fn f12_two_of_our_nodes_say_the_same_and_a_third_server_is_alerted() {
     let mut lab = Lab::new();
     lab.host("two", "sw", Some("10.99.0.4/16"));
+    lab.host("other", "sw", Some("10.99.0.3/16"));
     lab.host("c1", "sw", None);
     let dhcp = |pool: &str| {
         network("server", "allow_other = [\"10.99.0.1\", \"10.99.0.4\"]").replace("10.99.10.", pool)
@@ -101,7 +102,8 @@ fn f12_two_of_our_nodes_say_the_same_and_a_third_server_is_alerted() {
     let one = lab.serve_at("srv", "10.99.0.1", &dhcp("10.99.10."), "dialtone=info");
     let two = lab.serve_at("two", "10.99.0.4", &dhcp("10.99.11."), "dialtone=info");
     let client = lab.client("c1");
-    client.send(&Message::new(Kind::Discover, 5).octets());
+    let ask = Message::new(Kind::Discover, 5);
+    client.send(&ask.octets());
     let offers = [client.next(), client.next()];
     assert_ne!(offers[0].option(54), offers[1].option(54));
     for offer in &offers {
@@ -110,7 +112,49 @@ fn f12_two_of_our_nodes_say_the_same_and_a_third_server_is_alerted() {
     for server in [&one, &two] {
         let standing = lab.until(server, &["dhcp"], |_| true);
         assert_eq!(standing["other_servers"], json!([]));
+        let alerts = lab.until(server, &["alerts"], |_| true);
+        assert_eq!(alerts["items"], json!([]));
     }
+    // A third one, that nobody allowed.
+    let _third = dnsmasq(&lab, "other");
+    for server in [&one, &two] {
+        let standing = lab.until(server, &["dhcp"], |said| {
+            client.send(&ask.octets());
+            said["other_servers"] != json!([])
+        });
+        let others = standing["other_servers"].as_array().unwrap();
+        let others: Vec<_> = others.iter().map(|other| &other["server"]).collect();
+        assert_eq!(others, ["10.99.0.3"]);
+        let alerts = lab.until(server, &["alerts"], |said| said["items"] != json!([]));
+        assert_eq!(alerts["items"].as_array().unwrap().len(), 1);
+        assert_eq!(alerts["items"][0]["kind"], "other-dhcp-server");
+        let place = alerts["items"][0]["places"][0].as_str().unwrap();
+        assert!(place.starts_with("eth0: 10.99.0.3 at "), "{place}");
+    }
+    // Both leave the network to it.
+    let next = Message::new(Kind::Discover, 6);
+    for server in [&one, &two] {
+        lab.until(server, &["dhcp", "decisions"], |said| {
+            client.send(&next.octets());
+            let last = &said["items"][0];
+            (&last["mac"], &last["reason"]) == (&json!("80:5e:c0:00:00:06"), &json!("gave-way"))
+        });
+    }
+    let mut offers: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..30 {
+        while let Some(reply) = client.reply_soon() {
+            offers.extend((reply.xid == 6).then(|| reply.option(54).to_vec()));
+        }
+        if !offers.is_empty() {
+            break;
+        }
+        client.send(&next.octets());
+    }
+    assert!(!offers.is_empty());
+    assert!(
+        offers.iter().all(|from| from == &[10, 99, 0, 3]),
+        "{offers:?}"
+    );
 }
 
 /// What another server says to us, as anybody can from anywhere, is no reason to be silent; and
