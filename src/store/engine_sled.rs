@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::engine::Row;
 use super::error::StoreError;
+use super::home::patiently;
 
 /// An open sled.
 pub(crate) struct SledEngine {
@@ -31,12 +32,12 @@ impl SledEngine {
     }
 
     pub(crate) fn open(dir: &Path, cache_bytes: u64, fresh: bool) -> Result<Self, StoreError> {
-        let db = sled::Config::new()
+        let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
-            .flush_every_ms(None)
-            .open()
-            .map_err(|error| failed(dir, &error))?;
+            .flush_every_ms(None);
+        // It has a lock of its own, and a child may hold that too.
+        let db = patiently(|| config.open().map_err(|error| failed(dir, &error)))?;
         if !fresh && !db.was_recovered() {
             return Err(StoreError::Corrupt {
                 file: Self::file(dir),

@@ -270,14 +270,27 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| StoreError::io("open", &path, &error))?;
-    for _ in 0..LOCK_TRIES {
+    patiently(|| {
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(LOCK_PAUSE),
-            Err(error) => return Err(StoreError::io("lock", &path, &error.into())),
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked {
+                dir: dir.to_owned(),
+            }),
+            Err(error) => Err(StoreError::io("lock", &path, &error.into())),
+        }
+    })?;
+    Ok(file)
+}
+
+/// Tries again for a moment while a lock is held.
+pub(super) fn patiently<T>(
+    mut attempt: impl FnMut() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    for _ in 1..LOCK_TRIES {
+        match attempt() {
+            Err(StoreError::Locked { .. }) => std::thread::park_timeout(LOCK_PAUSE),
+            done => return done,
         }
     }
-    Err(StoreError::Locked {
-        dir: dir.to_owned(),
-    })
+    attempt()
 }

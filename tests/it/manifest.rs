@@ -19,13 +19,15 @@ fn ours() -> Files {
     load::read_folders(&[PathBuf::from("profiles")]).expect("profiles/ is there")
 }
 
-/// One vendor's folder, and what all vendors share, with one file changed.
+/// One vendor's folder, another's beside it and what all vendors share, with one file changed.
 fn with(path: &str, text: &str) -> Files {
     let (vendor, _) = path.split_once('/').expect("a file of a vendor");
     let mut files = ours();
-    files
-        .0
-        .retain(|name, _| name.starts_with('_') || name.split('/').next() == Some(vendor));
+    files.0.retain(|name, _| {
+        name.split_once('/').is_none_or(|(folder, _)| {
+            folder.starts_with('_') || folder == vendor || folder == "cisco"
+        })
+    });
     files.0.insert(path.to_owned(), text.as_bytes().to_vec());
     files
 }

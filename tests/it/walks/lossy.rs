@@ -195,6 +195,17 @@ async fn boots(each: u8) {
     while let Some(booted) = boots.join_next().await {
         all.push(booted.unwrap());
     }
+    for booted in &mut all {
+        // Where the last acknowledgement is what was lost, we cannot know that it has the file: its user
+        // restarts it.
+        for _ in 0..5 {
+            ended(&scene, booted).await;
+            if scene.activation(booted.id).await.state == booted.ends {
+                break;
+            }
+            booted.unit.boot_until_quiet(6).await;
+        }
+    }
     for booted in &all {
         let checks = ended(&scene, booted).await;
         let told = scene.told(booted.id).await;

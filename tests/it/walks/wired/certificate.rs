@@ -60,7 +60,8 @@ fn walk_5_by_a_lease_of_our_own() {
     assert_eq!(account.password.expose(), "s3cret-of-214");
     let status = stage.wait(stage.scene.device(id)).status_now();
     assert_eq!(status.activation.state, State::Active, "{:#?}", told());
-    assert_eq!(status.assurance, Assurance::L3);
+    // It is bound by the first whole serving, and may have asked again since.
+    assert!(status.assurance >= Assurance::L3, "{:#?}", told());
     assert_eq!(alerts(), [AlertKind::CertificateExpected]);
     let checks = stage.wait(stage.scene.checks(id));
     assert!(checks.iter().any(|check| check.channel == Channel::Dhcp));
