@@ -14,6 +14,9 @@ use self::ends::{Ends, Said, table_of};
 use super::manifest::{Table, fold};
 use crate::model::identity::Mac;
 
+/// Beginnings that one pattern is written out for; what more it says of its beginning is left out.
+const MOST_BEGINNINGS: usize = 64;
+
 /// What the holes of a pattern may stand for: the vendor's models, aliases and tables.
 #[derive(Debug, Default)]
 pub struct Names<'a> {
@@ -252,7 +255,8 @@ impl Pattern {
                     texts.iter_mut().for_each(|text| text.push_str(&written));
                 }
                 (Part::Optional(parts), _) => match parts.as_slice() {
-                    [Part::Literal(literal)] => {
+                    // Each one doubles them.
+                    [Part::Literal(literal)] if texts.len() < MOST_BEGINNINGS => {
                         let with: Vec<String> = texts
                             .iter()
                             .map(|text| format!("{text}{literal}"))

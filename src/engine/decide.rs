@@ -207,7 +207,9 @@ impl<'a> Listed<'a> {
             let (decision, _) = self.as_stranger(ToLose::Perhaps);
             return (decision, self.lifecycle());
         }
-        if self.is_of_another_version() {
+        // Below L1, and for another's certificate, the record's model is nobody's to learn.
+        let believed = self.proven.level > Assurance::L0 && !self.proven.other_certificate;
+        if believed && self.is_of_another_version() {
             return (Decision::Refuse, reason::FIRMWARE);
         }
         if self.is_leaving() {
@@ -218,8 +220,9 @@ impl<'a> Listed<'a> {
         }
         if self.proven.level == Assurance::L0 {
             self.note_copy();
-            let (decision, _) = self.as_stranger(ToLose::Perhaps);
+            let (decision, why) = self.as_stranger(ToLose::Perhaps);
             let why = match self.proven.doubt {
+                _ if why == reason::FIRMWARE => why,
                 Some(_) => reason::PREFIX_DOUBTED,
                 None => reason::NEEDS_CORROBORATION,
             };

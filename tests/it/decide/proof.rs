@@ -146,6 +146,16 @@ fn a_version_that_the_files_are_not_for_gets_none_of_them() {
     // Listed or not.
     let unlisted = said("K1", "2.1.9").with(|scene| scene.listed = false);
     check(&unlisted, refused);
+    // Who says another model than the record's does not learn which it is.
+    let other = |listed| {
+        said("K1", "1.0").with(|scene| {
+            scene.agent = Some(format!("AcmeF C1 1.0 {MAC}"));
+            scene.listed = listed;
+        })
+    };
+    let strangers = check(&other(false), "bootstrap public: bootstrap");
+    assert_eq!(other(true).decide().decision, strangers.decision);
+    check(&other(true).leased(), refused);
     check(&said("K1", "2.2").leased(), "normal credential: served");
     check(&said("C1", "1.0").leased(), "normal credential: served");
 }
