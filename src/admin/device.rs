@@ -15,7 +15,7 @@ pub(crate) use super::next_step::name_of;
 use super::profile::first_publication;
 use super::{Actor, Admin, Ask, Changed, Code, DeviceView, Lens, Page, Problem, TRIES};
 use crate::hub::News;
-use crate::model::device::{Config, Device, Lifecycle, Status};
+use crate::model::device::{Config, Device, Lifecycle};
 use crate::model::identity::{DeviceId, Digest};
 use crate::store::{
     Batch, Committed, Expect, Filter, KnownAsk, Owner, StoreError, TokenKind, Write,
@@ -119,7 +119,7 @@ impl Admin {
         let mut device = Device {
             id,
             config: Arc::new(draft.config),
-            status: Status::default(),
+            status: Arc::default(),
         };
         if ask.dry_run {
             return Ok(lens.view(device));

@@ -17,7 +17,7 @@ use crate::engine::https::{self, Front, Shown, When};
 use crate::engine::known::{ProfileKey, PublishedAt};
 use crate::engine::lease::Filled;
 use crate::engine::outlook::{self, Around, Block};
-use crate::engine::resolve::{self, Values};
+use crate::engine::resolve::{Sources, Values};
 use crate::hub::Bases;
 use crate::model::access::Class;
 use crate::model::activation::Flag;
@@ -51,7 +51,7 @@ pub struct Lens {
 pub struct DeviceView {
     pub device: Device,
     /// The seen half of the present arming.
-    pub status: Status,
+    pub status: Arc<Status>,
     pub flags: Vec<Flag>,
     /// The level that it can reach.
     pub ceiling: Assurance,
@@ -203,31 +203,39 @@ impl Lens {
 
     /// What a unit sees: by its revision, or by the folders where nothing is in force for it yet.
     pub(crate) fn values(&self, config: &Config) -> Values {
-        let scopes = &self.settings.scopes;
-        match self.open.get(&kind_of(config)) {
-            Some(open) => {
-                let revision = &open.revision;
-                resolve::of_unit(config, scopes, &revision.profile, &revision.vocabulary)
-            }
-            None => {
-                let profiles = &self.catalog.profiles;
-                let profile = profiles
-                    .get(&config.profile)
-                    .or_else(|| profiles.get(DEFAULT));
-                let empty = SiteProfile::default();
-                let profile = profile.map_or(&empty, |profile| profile);
-                resolve::of_unit(config, scopes, profile, &self.catalog.vocabulary)
-            }
-        }
+        self.sources(config, &SiteProfile::default()).values()
     }
 
     /// The highest class among the values that are set for a unit and that its files read.
     fn class(&self, config: &Config) -> Class {
         let open = self.open.get(&kind_of(config));
-        let vocabulary = open.map_or(&self.catalog.vocabulary, |open| &open.revision.vocabulary);
         let reads = |name: &str| open.is_none_or(|open| open.reads.contains(name));
-        let (values, scopes) = (self.values(config), &self.settings.scopes);
-        resolve::needs(config, &values, scopes, vocabulary, reads, None).class
+        let empty = SiteProfile::default();
+        self.sources(config, &empty).needs(reads, None).class
+    }
+
+    /// `empty` stands for a profile that is not there.
+    fn sources<'a>(&'a self, config: &'a Config, empty: &'a SiteProfile) -> Sources<'a> {
+        let scopes = &self.settings.scopes;
+        match self.open.get(&kind_of(config)) {
+            Some(open) => Sources {
+                config,
+                scopes,
+                profile: &open.revision.profile,
+                vocabulary: &open.revision.vocabulary,
+            },
+            None => {
+                let profiles = &self.catalog.profiles;
+                let named = profiles.get(&config.profile);
+                let profile = named.or_else(|| profiles.get(DEFAULT));
+                Sources {
+                    config,
+                    scopes,
+                    profile: profile.map_or(empty, |profile| profile),
+                    vocabulary: &self.catalog.vocabulary,
+                }
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::catalog::revision::{RenderError, Rendered, Which};
 use crate::engine::grant::{has_token, opens_https};
 use crate::engine::identify::Claims;
 use crate::engine::known::{Known, World};
-use crate::engine::resolve::{self, Values};
+use crate::engine::resolve::{self, Sources, Values};
 use crate::engine::select::{Selected, Subject};
 use crate::engine::stranger::{self, ToLose};
 use crate::engine::verdict::{Decision, Plan, Source};
@@ -67,9 +67,7 @@ impl Admin {
         revision: &Revision,
         secrets: Secrets,
     ) -> Result<Filling, Problem> {
-        let scopes = &lens.settings.scopes;
-        let (profile, words) = (&revision.profile, &revision.vocabulary);
-        let found = resolve::of_unit(&device.config, scopes, profile, words);
+        let found = sources(lens, device, revision).values();
         let mut lines = Vec::new();
         for line in &device.config.lines {
             let password = if line.has_password {
@@ -324,13 +322,19 @@ fn said(device: &Device) -> Claims {
 
 /// The highest class among the values that are set for a device and that an artefact reads.
 fn class(lens: &Lens, device: &Device, revision: &Revision, artefact: &str) -> Class {
-    let scopes = &lens.settings.scopes;
-    let (profile, words) = (&revision.profile, &revision.vocabulary);
-    let values = resolve::of_unit(&device.config, scopes, profile, words);
     let nothing = BTreeSet::new();
     let reads = revision.reads(artefact).unwrap_or(&nothing);
     let read = |name: &str| reads.contains(name);
-    resolve::needs(&device.config, &values, scopes, words, read, None).class
+    sources(lens, device, revision).needs(read, None).class
+}
+
+fn sources<'a>(lens: &'a Lens, device: &'a Device, revision: &'a Revision) -> Sources<'a> {
+    Sources {
+        config: &device.config,
+        scopes: &lens.settings.scopes,
+        profile: &revision.profile,
+        vocabulary: &revision.vocabulary,
+    }
 }
 
 /// The name that a device asks an artefact by; its pattern where that cannot be said.

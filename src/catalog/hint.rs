@@ -41,16 +41,16 @@ pub enum HintKind {
     Pnp,
 }
 
-/// What one rule says.
+/// What one rule says. Most requests fit several rules, so what the catalogue has is not copied.
 #[derive(Clone, Debug)]
-pub struct Hint {
+pub struct Hint<'a> {
     pub kind: HintKind,
-    pub vendor: String,
+    pub vendor: &'a str,
     pub generic: bool,
     /// Other vendors use this name too.
     pub common: bool,
-    pub family: Option<String>,
-    pub artefact: Option<String>,
+    pub family: Option<&'a str>,
+    pub artefact: Option<&'a str>,
     pub model: Option<String>,
     pub mac: Option<Mac>,
     pub serial: Option<String>,
@@ -59,12 +59,12 @@ pub struct Hint {
     /// A certificate that many units share.
     pub shared: bool,
     /// `file:line`.
-    pub at: String,
+    pub at: &'a str,
 }
 
 impl Catalog {
     /// Every hint of a request, vendor by vendor.
-    pub fn hints(&self, ask: &Ask<'_>) -> Vec<Hint> {
+    pub fn hints(&self, ask: &Ask<'_>) -> Vec<Hint<'_>> {
         let mut hints = Vec::new();
         let mut spoken: Vec<usize> = Vec::new();
         let mut near = self.index.near(ask).peekable();
@@ -97,7 +97,7 @@ impl Catalog {
     }
 }
 
-fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
+fn of_rule<'a>(vendor: &'a Vendor, rule: &'a Rule, ask: &Ask<'_>) -> Option<Hint<'a>> {
     if !rule.channels.contains(&ask.channel) {
         return None;
     }
@@ -121,7 +121,7 @@ fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
             for (name, pattern) in wanted {
                 match ask.headers.iter().find(|(key, _)| key == name) {
                     Some((_, value)) => join(&mut joined, pattern.find(value)?)?,
-                    None if pattern.find("").is_some() => {}
+                    None if pattern.takes_nothing() => {}
                     None => return None,
                 }
             }
@@ -140,18 +140,18 @@ fn of_rule(vendor: &Vendor, rule: &Rule, ask: &Ask<'_>) -> Option<Hint> {
     join(&mut found, beside)?;
     Some(Hint {
         kind: rule.condition.kind(),
-        vendor: vendor.id.clone(),
+        vendor: &vendor.id,
         generic: vendor.generic,
         common: rule.common,
-        family: rule.family.clone(),
-        artefact: rule.artefact.clone(),
+        family: rule.family.as_deref(),
+        artefact: rule.artefact.as_deref(),
         model: found.model.or_else(|| rule.model.clone()),
         mac: found.mac,
         serial: found.serial,
         firmware: found.firmware,
         hardware: found.hardware,
         shared: false,
-        at: rule.at.clone(),
+        at: &rule.at,
     })
 }
 
@@ -252,11 +252,11 @@ fn pnp(wanted: &PnpMatch, said: PnpAsk<'_>) -> Option<Found> {
     Some(joined)
 }
 
-fn of_certificate(
-    vendor: &Vendor,
-    rule: &CertificateRule,
+fn of_certificate<'a>(
+    vendor: &'a Vendor,
+    rule: &'a CertificateRule,
     shown: &PeerCertificate,
-) -> Option<Hint> {
+) -> Option<Hint<'a>> {
     let has = |name: &Name, attribute: &str, wanted: &str| {
         name.values(attribute).any(|value| value == wanted)
     };
@@ -270,7 +270,7 @@ fn of_certificate(
     }
     let mut hint = Hint {
         kind: HintKind::Certificate,
-        vendor: vendor.id.clone(),
+        vendor: &vendor.id,
         generic: vendor.generic,
         common: false,
         family: None,
@@ -281,7 +281,7 @@ fn of_certificate(
         firmware: None,
         hardware: None,
         shared: true,
-        at: rule.at.clone(),
+        at: &rule.at,
     };
     let shared = |names: &BTreeMap<String, String>| {
         names

@@ -20,7 +20,7 @@ fn catalog() -> &'static Catalog {
 }
 
 /// What every rule says, one after the other.
-fn tried(ask: &Ask<'_>) -> Vec<Hint> {
+fn tried(ask: &Ask<'_>) -> Vec<Hint<'static>> {
     let mut hints = Vec::new();
     for vendor in catalog().vendors.values() {
         let mut kinds: Vec<(HintKind, Option<&str>)> = Vec::new();

@@ -1,11 +1,12 @@
-//! Which rules a request could match, by its channel and the first or last octet of its texts, so that
-//! the others are not even looked at.
+//! Which rules a request could match, by its channel, the first or last octet of its texts and the headers
+//! that it has, so that the others are not even looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::hint::{Ask, HintKind};
 use super::manifest::{Condition, Rule, Vendor};
+use super::pattern::Pattern;
 use crate::model::identity::Channel;
 
 /// Every rule of every vendor, as the vendors stand in the catalogue.
@@ -13,8 +14,8 @@ use crate::model::identity::Channel;
 pub(super) struct Index {
     places: Vec<Place>,
     by: BTreeMap<(Channel, Key), Vec<usize>>,
-    /// Names of headers that a rule looks at.
-    headers: BTreeSet<String>,
+    /// Names of headers that a rule looks at, each with the rules that it must be there for.
+    headers: BTreeMap<String, Vec<usize>>,
 }
 
 /// Where a rule is.
@@ -32,6 +33,7 @@ enum Key {
     /// The text begins with this octet.
     Agent(u8),
     AnyAgent,
+    /// Rules that need none of the headers which they look at.
     Headers,
     /// One of its options.
     Options(u8),
@@ -68,9 +70,11 @@ impl Index {
                     }
                 }
                 if let Condition::Headers(wanted) = &said.condition {
-                    index
-                        .headers
-                        .extend(wanted.iter().map(|(name, _)| name.clone()));
+                    for (name, _) in wanted {
+                        index.headers.entry(name.clone()).or_default();
+                    }
+                    let rules = needed(wanted).and_then(|name| index.headers.get_mut(name));
+                    rules.into_iter().for_each(|rules| rules.push(at));
                 }
             }
         }
@@ -107,7 +111,11 @@ impl Index {
         if ask.pnp.is_some() {
             all(Key::Pnp);
         }
+        for (name, _) in ask.headers {
+            found.extend(self.headers.get(name).into_iter().flatten());
+        }
         found.sort_unstable();
+        found.dedup();
         found
             .into_iter()
             .filter_map(|at| self.places.get(at).copied())
@@ -115,8 +123,14 @@ impl Index {
 
     /// Whether a rule looks at this header.
     pub(super) fn reads(&self, header: &str) -> bool {
-        self.headers.contains(header)
+        self.headers.contains_key(header)
     }
+}
+
+/// The first header without which a rule does not match.
+fn needed(wanted: &[(String, Pattern)]) -> Option<&String> {
+    let needed = wanted.iter().find(|(_, pattern)| !pattern.takes_nothing());
+    needed.map(|(name, _)| name)
 }
 
 /// What a request has that a rule can match: one of these.
@@ -128,6 +142,7 @@ fn keys(rule: &Rule) -> Vec<Key> {
     match &rule.condition {
         Condition::Agent(pattern) => of(pattern.first(), Key::Agent, Key::AnyAgent),
         Condition::Path(pattern) => of(pattern.last(), Key::Path, Key::AnyPath),
+        Condition::Headers(wanted) if needed(wanted).is_some() => Vec::new(),
         Condition::Headers(_) => vec![Key::Headers],
         // All of them must be there.
         Condition::Options(wanted) => {

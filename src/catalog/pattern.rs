@@ -40,6 +40,8 @@ pub struct Pattern {
     parts: Vec<Part>,
     ends: Ends,
     regex: Regex,
+    /// It matches the empty text.
+    takes_nothing: bool,
     /// The hole of each capture group, in order.
     groups: Vec<Hole>,
     models: BTreeMap<String, String>,
@@ -141,6 +143,7 @@ impl Pattern {
             nocase,
             ends: Ends::of(&parts, ground, nocase),
             parts,
+            takes_nothing: regex.is_match(""),
             regex,
             groups: builder.groups,
             models: names
@@ -155,6 +158,11 @@ impl Pattern {
     /// The pattern as written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether it matches where there is nothing.
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.takes_nothing
     }
 
     /// The octets that a text which it matches may begin with; none where that may be any.

@@ -12,7 +12,7 @@ use crate::catalog::manifest::fold;
 pub(super) struct Ends {
     head: String,
     tail: String,
-    /// Where a pattern has no ends: the longest text that it cannot be without.
+    /// The longest text that it cannot be without between its ends.
     inner: String,
     /// The one hole between the ends, where there is nothing else.
     alone: Alone,
@@ -51,12 +51,14 @@ impl Ends {
         let head = literal(parts.first());
         // One literal alone is the head.
         let tail = literal(parts.get(1..).and_then(<[Part]>::last));
-        let inner = parts.iter().map(|part| literal(Some(part)));
-        let inner = inner.filter(|text| text.is_ascii() && head.is_empty() && tail.is_empty());
-        let inner = inner.max_by_key(String::len).unwrap_or_default();
         let between = parts
             .get(usize::from(!head.is_empty())..)
             .unwrap_or_default();
+        let middle = between.len() - usize::from(!tail.is_empty());
+        let inner = between.iter().take(middle);
+        let inner = inner.map(|part| literal(Some(part)));
+        let inner = inner.filter(|text| text.is_ascii());
+        let inner = inner.max_by_key(String::len).unwrap_or_default();
         let alone = match between {
             [Part::Hole(hole)] | [Part::Hole(hole), Part::Literal(_)] if !nocase => {
                 Alone::of(hole, ground)
@@ -102,17 +104,20 @@ impl Ends {
         if !fits {
             return Said::No;
         }
+        let Some(held) = text.get(head.len()..octets.len() - tail.len()) else {
+            return Said::Open;
+        };
         let inner = self.inner.as_bytes();
         // Beyond ASCII letters may have a case that is another letter's.
         if !inner.is_empty()
             && (!nocase || text.is_ascii())
-            && !octets.windows(inner.len()).any(|said| same(said, inner))
+            && !held
+                .as_bytes()
+                .windows(inner.len())
+                .any(|said| same(said, inner))
         {
             return Said::No;
         }
-        let Some(held) = text.get(head.len()..octets.len() - tail.len()) else {
-            return Said::Open;
-        };
         let known = match self.alone {
             Alone::Other if self.whole => held.is_empty(),
             Alone::Mac => is_mac(held),

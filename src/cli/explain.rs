@@ -263,7 +263,7 @@ fn shown(explanation: &Explanation, facts: &Facts) -> Value {
         "device": explanation.device.map(|id| id.to_string()),
         "decision": explanation.decision,
         "reason": explanation.reason,
-        "why": claims.why,
+        "why": explanation.why,
         "dhcp_options": dhcp_options,
     })
 }

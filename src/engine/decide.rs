@@ -163,7 +163,7 @@ impl<'a> Listed<'a> {
         side: UnitSide<'a>,
         world: &'a World<'a>,
     ) -> Self {
-        let status = device.status_now();
+        let status = device.status_copy();
         let proven = prove(facts, claims, known, device, &status, side.family, world);
         Self {
             facts,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::Facts;
-use super::identify::{Claims, claims};
+use super::identify::{Claims, claims, why};
 use super::known::Known;
 use super::point;
 use super::reply::{Bases, Reply};
@@ -17,6 +17,8 @@ use crate::model::identity::{Assurance, DeviceId};
 #[derive(Clone, Debug, Default)]
 pub struct Explanation {
     pub claims: Claims,
+    /// Which hints spoke, and which were dropped.
+    pub why: Vec<String>,
     /// The listed unit; only a running server knows one.
     pub device: Option<DeviceId>,
     /// The kind of the artefact that the path is, in the manifest's word.
@@ -52,6 +54,7 @@ pub fn explain(facts: &Facts, catalog: &Catalog, bases: &Bases) -> Explanation {
     };
     Explanation {
         claims,
+        why: why(facts, catalog),
         device: None,
         artefact,
         assurance: Assurance::L0,

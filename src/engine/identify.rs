@@ -35,8 +35,6 @@ pub struct Claims {
     pub report: Option<Digest>,
     /// Identifiers that disagreed; then `mac` and `serial` are null.
     pub conflict: Option<Conflict>,
-    /// For people: what spoke, and what was dropped.
-    pub why: Vec<String>,
 }
 
 /// What a certificate says, besides what was verified of it.
@@ -67,8 +65,30 @@ pub fn digest_of(secret: &Secret) -> Digest {
     Digest(Sha256::digest(secret.expose().as_bytes()).into())
 }
 
+/// For people: what spoke, and what was dropped. Nothing is written where nobody asks.
+struct Why(Option<Vec<String>>);
+
+impl Why {
+    fn say(&mut self, text: impl FnOnce() -> String) {
+        if let Some(texts) = &mut self.0 {
+            texts.push(text());
+        }
+    }
+}
+
 /// Reads every hint of a request and joins them.
 pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
+    read(facts, catalog, &mut Why(None))
+}
+
+/// The same in words: which hints spoke, and which were dropped.
+pub fn why(facts: &Facts, catalog: &Catalog) -> Vec<String> {
+    let mut why = Why(Some(Vec::new()));
+    read(facts, catalog, &mut why);
+    why.0.unwrap_or_default()
+}
+
+fn read(facts: &Facts, catalog: &Catalog, why: &mut Why) -> Claims {
     let mut claims = Claims {
         token: facts.target.token.as_ref().map(digest_of),
         report: facts.target.report.as_ref().map(digest_of),
@@ -101,31 +121,31 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
         certificate: facts.certificate.as_ref(),
     };
     let mut hints = catalog.hints(&ask);
-    settle_common(&mut hints, catalog, &mut claims.why);
+    settle_common(&mut hints, catalog, why);
 
     let asking = facts
         .dhcp
         .as_ref()
         .and_then(|dhcp| dhcp.chaddr)
         .or_else(|| facts.pnp.as_ref().and_then(|pnp| pnp.mac));
-    claims.vendor = vendor(&hints, asking, catalog, &mut claims.why);
-    let lost = claims.vendor.clone();
+    let meant = vendor(&hints, asking, catalog, why);
     hints.retain(|hint| {
-        let keep = lost.as_deref() == Some(hint.vendor.as_str());
+        let keep = meant == Some(hint.vendor);
         if !keep && !hint.generic {
-            claims.why.push(format!(
-                "{}: a hint at {}, which lost, is dropped",
-                hint.at, hint.vendor
-            ));
+            why.say(|| {
+                let (at, vendor) = (hint.at, hint.vendor);
+                format!("{at}: a hint at {vendor}, which lost, is dropped")
+            });
         }
         keep
     });
+    claims.vendor = meant.map(str::to_owned);
     claims.weak = hints.iter().all(|hint| hint.generic || hint.common);
     hints.sort_by_key(|hint| strength(hint.kind));
     claims.certificate = facts.certificate.as_ref().map(|shown| {
         let hint = hints.iter().find(|hint| hint.kind == HintKind::Certificate);
         CertificateClaim {
-            vendor: hint.map(|hint| hint.vendor.clone()),
+            vendor: hint.map(|hint| hint.vendor.to_owned()),
             mac: hint.and_then(|hint| hint.mac),
             serial: hint
                 .and_then(|hint| hint.serial.as_deref())
@@ -135,20 +155,10 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
             verified: shown.verified.clone(),
         }
     });
-    identifiers(&hints, asking, &mut claims);
-    claims.model = strongest(&hints, |hint| hint.model.clone(), "model", &mut claims.why);
-    claims.firmware = strongest(
-        &hints,
-        |hint| hint.firmware.clone(),
-        "firmware",
-        &mut claims.why,
-    );
-    claims.hardware = strongest(
-        &hints,
-        |hint| hint.hardware.clone(),
-        "hardware",
-        &mut claims.why,
-    );
+    identifiers(&hints, asking, &mut claims, why);
+    claims.model = strongest(&hints, |hint| hint.model.as_deref(), "model", why);
+    claims.firmware = strongest(&hints, |hint| hint.firmware.as_deref(), "firmware", why);
+    claims.hardware = strongest(&hints, |hint| hint.hardware.as_deref(), "hardware", why);
     // The Event header's own word, where nobody's rule spoke.
     if hints.is_empty() {
         claims.firmware = facts.pnp.as_ref().and_then(|pnp| pnp.version.clone());
@@ -156,20 +166,16 @@ pub fn claims(facts: &Facts, catalog: &Catalog) -> Claims {
     claims.family = family(&hints, &claims, catalog);
     claims.family_named = hints.iter().any(|hint| hint.family.is_some());
     for hint in hints.iter().filter(|hint| hint.kind == HintKind::Path) {
-        if let (Some(family), Some(artefact)) = (&hint.family, &hint.artefact) {
+        if let (Some(family), Some(artefact)) = (hint.family, hint.artefact) {
+            let path = (hint.vendor, family, artefact);
             claims
                 .paths
-                .push((hint.vendor.clone(), family.clone(), artefact.clone()));
+                .push((path.0.to_owned(), path.1.to_owned(), path.2.to_owned()));
         }
         claims.bound |= hint.mac.is_some() || hint.serial.is_some();
     }
     for hint in &hints {
-        claims.why.push(format!(
-            "{}: {} by {}",
-            hint.at,
-            hint.vendor,
-            word(hint.kind)
-        ));
+        why.say(|| format!("{}: {} by {}", hint.at, hint.vendor, word(hint.kind)));
     }
     claims
 }
@@ -200,7 +206,7 @@ fn word(kind: HintKind) -> &'static str {
 }
 
 /// A common name counts fully with an OUI of its vendor, not at all with another vendor's.
-fn settle_common(hints: &mut Vec<Hint>, catalog: &Catalog, why: &mut Vec<String>) {
+fn settle_common(hints: &mut Vec<Hint<'_>>, catalog: &Catalog, why: &mut Why) {
     hints.retain_mut(|hint| {
         if !hint.common {
             return true;
@@ -212,10 +218,10 @@ fn settle_common(hints: &mut Vec<Hint>, catalog: &Catalog, why: &mut Vec<String>
                 true
             }
             Some(vendor) => {
-                why.push(format!(
-                    "{}: a common name whose MAC belongs to {}",
-                    hint.at, vendor.id
-                ));
+                why.say(|| {
+                    let (at, owner) = (hint.at, &vendor.id);
+                    format!("{at}: a common name whose MAC belongs to {owner}")
+                });
                 false
             }
             None => true,
@@ -223,13 +229,13 @@ fn settle_common(hints: &mut Vec<Hint>, catalog: &Catalog, why: &mut Vec<String>
     });
 }
 
-fn vendor(
-    hints: &[Hint],
+fn vendor<'a>(
+    hints: &[Hint<'a>],
     asking: Option<Mac>,
-    catalog: &Catalog,
-    why: &mut Vec<String>,
-) -> Option<String> {
-    let rank = |hint: &Hint| {
+    catalog: &'a Catalog,
+    why: &mut Why,
+) -> Option<&'a str> {
+    let rank = |hint: &Hint<'_>| {
         if hint.common {
             OUI
         } else {
@@ -243,25 +249,20 @@ fn vendor(
         };
         let mut named: Vec<&str> = candidates
             .filter(|hint| rank(hint) == best)
-            .map(|hint| hint.vendor.as_str())
+            .map(|hint| hint.vendor)
             .collect();
         named.sort_unstable();
         named.dedup();
         match named.as_slice() {
-            [one] if best < OUI => return Some((*one).to_owned()),
+            [one] if best < OUI => return Some(one),
             // Common names only: the OUI decides below, and one claimant alone is enough.
-            [one] => {
-                return by_oui(hints, asking, catalog).or_else(|| Some((*one).to_owned()));
-            }
+            [one] => return by_oui(hints, asking, catalog).or(Some(one)),
             several => {
                 let by_oui = by_oui(hints, asking, catalog);
                 if best == OUI && by_oui.is_some() {
                     return by_oui;
                 }
-                why.push(format!(
-                    "hints of one strength name {}",
-                    several.join(" and ")
-                ));
+                why.say(|| format!("hints of one strength name {}", several.join(" and ")));
                 return None;
             }
         }
@@ -269,13 +270,13 @@ fn vendor(
     by_oui(hints, asking, catalog)
 }
 
-fn by_oui(hints: &[Hint], asking: Option<Mac>, catalog: &Catalog) -> Option<String> {
+fn by_oui<'a>(hints: &[Hint<'_>], asking: Option<Mac>, catalog: &'a Catalog) -> Option<&'a str> {
     let mac = hints.iter().find_map(|hint| hint.mac).or(asking)?;
-    catalog.vendor_of_oui(mac).map(|vendor| vendor.id.clone())
+    catalog.vendor_of_oui(mac).map(|vendor| vendor.id.as_str())
 }
 
 /// MAC and serial: what several kinds say must agree.
-fn identifiers(hints: &[Hint], asking: Option<Mac>, claims: &mut Claims) {
+fn identifiers(hints: &[Hint<'_>], asking: Option<Mac>, claims: &mut Claims, why: &mut Why) {
     let mut macs: Vec<Mac> = Vec::new();
     let mut serials: Vec<Serial> = Vec::new();
     let mut certified = false;
@@ -290,9 +291,7 @@ fn identifiers(hints: &[Hint], asking: Option<Mac>, claims: &mut Claims) {
                     certified |= hint.kind == HintKind::Certificate;
                     serials.push(serial);
                 }
-                None => claims
-                    .why
-                    .push(format!("{}: what stands for a serial is none", hint.at)),
+                None => why.say(|| format!("{}: what stands for a serial is none", hint.at)),
             }
         }
     }
@@ -305,9 +304,7 @@ fn identifiers(hints: &[Hint], asking: Option<Mac>, claims: &mut Claims) {
     serials.sort_unstable();
     serials.dedup();
     if macs.len() > 1 || serials.len() > 1 {
-        claims
-            .why
-            .push("identifiers of one request name two units".to_owned());
+        why.say(|| "identifiers of one request name two units".to_owned());
         claims.conflict = Some(Conflict {
             certificate: certified,
             macs,
@@ -320,35 +317,33 @@ fn identifiers(hints: &[Hint], asking: Option<Mac>, claims: &mut Claims) {
 }
 
 /// The strongest word on a field; two of one strength that disagree give nothing.
-fn strongest(
-    hints: &[Hint],
-    field: impl Fn(&Hint) -> Option<String>,
+fn strongest<'h>(
+    hints: &'h [Hint<'_>],
+    field: fn(&'h Hint<'_>) -> Option<&'h str>,
     name: &str,
-    why: &mut Vec<String>,
+    why: &mut Why,
 ) -> Option<String> {
-    let best = hints
+    let said = hints
         .iter()
-        .filter(|hint| field(hint).is_some())
-        .map(|hint| strength(hint.kind))
-        .min()?;
-    let mut said: Vec<String> = hints
-        .iter()
-        .filter(|hint| strength(hint.kind) == best)
-        .filter_map(&field)
+        .filter_map(|hint| Some((strength(hint.kind), field(hint)?)));
+    let best = said.clone().map(|(strength, _)| strength).min()?;
+    let mut said: Vec<&str> = said
+        .filter(|(strength, _)| *strength == best)
+        .map(|(_, word)| word)
         .collect();
     said.sort_unstable();
     said.dedup();
     if said.len() > 1 {
-        why.push(format!(
-            "hints of one strength give {name} {}",
-            said.join(" and ")
-        ));
+        why.say(|| {
+            let said = said.join(" and ");
+            format!("hints of one strength give {name} {said}")
+        });
         return None;
     }
-    said.pop()
+    said.pop().map(str::to_owned)
 }
 
-fn family(hints: &[Hint], claims: &Claims, catalog: &Catalog) -> Option<String> {
+fn family(hints: &[Hint<'_>], claims: &Claims, catalog: &Catalog) -> Option<String> {
     let vendor = claims.vendor.as_deref()?;
     if let Some(model) = &claims.model
         && let Some((family, _)) = catalog.family_of_model(vendor, model)
@@ -364,7 +359,7 @@ fn family(hints: &[Hint], claims: &Claims, catalog: &Catalog) -> Option<String> 
     let mut named: Vec<&str> = hints
         .iter()
         .filter(|hint| Some(strength(hint.kind)) == best)
-        .filter_map(|hint| hint.family.as_deref())
+        .filter_map(|hint| hint.family)
         .collect();
     named.sort_unstable();
     named.dedup();

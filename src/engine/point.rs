@@ -311,7 +311,7 @@ fn contact(
     world: &World<'_>,
 ) -> UnitChange {
     let now = world.now;
-    let mut status = device.status_now();
+    let mut status = device.status_copy();
     let first = status.activation.state == State::Expected;
     status.activation.step(Step::Contact, "", now);
     let pointed = matches!(decision, Decision::Point(_));

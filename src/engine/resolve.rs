@@ -27,30 +27,86 @@ pub struct Found {
 /// Values by their names in the vocabulary.
 pub type Values = BTreeMap<String, Found>;
 
-/// What a listed unit sees.
-pub fn of_unit(
-    config: &Config,
-    scopes: &Scopes,
-    profile: &SiteProfile,
-    vocabulary: &Vocabulary,
-) -> Values {
-    let mut values = defaults(vocabulary);
-    shared(&mut values, config.site.as_deref(), scopes);
-    for group in &config.groups {
-        row(&mut values, Layer::Group, group, scopes);
+/// A layer, the name of its row (empty for layers that are none), and what it sets.
+type Set<'a> = (Layer, &'a str, &'a Variables);
+
+/// What a listed unit's values come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    pub config: &'a Config,
+    pub scopes: &'a Scopes,
+    pub profile: &'a SiteProfile,
+    pub vocabulary: &'a Vocabulary,
+}
+
+impl<'a> Sources<'a> {
+    /// From the lowest; the schema's defaults are below all of them.
+    fn layers(&self) -> Vec<Set<'a>> {
+        let (config, scopes) = (self.config, self.scopes);
+        let mut layers = shared(config.site.as_deref(), scopes);
+        for group in &config.groups {
+            layers.extend(row(Layer::Group, group, scopes));
+        }
+        layers.push((Layer::Profile, "", &self.profile.variables));
+        let models = self.profile.models.iter();
+        let own = models.filter(|(model, _)| fold(model) == fold(&config.model));
+        layers.extend(own.map(|(_, variables)| (Layer::Model, "", variables)));
+        if let Some(user) = &config.user {
+            layers.extend(row(Layer::User, user, scopes));
+        }
+        layers.push((Layer::Device, "", &config.variables));
+        layers
     }
-    put(&mut values, Layer::Profile, "", &profile.variables);
-    let wanted = fold(&config.model);
-    let models = profile.models.iter();
-    for (_, variables) in models.filter(|(model, _)| fold(model) == wanted) {
-        put(&mut values, Layer::Model, "", variables);
+
+    /// What the unit sees.
+    pub fn values(&self) -> Values {
+        let mut values = of_layers(self.vocabulary, self.layers());
+        values.retain(|name, _| self.vocabulary.0.contains_key(name));
+        values
     }
-    if let Some(user) = &config.user {
-        row(&mut values, Layer::User, user, scopes);
+
+    /// The highest class among the values that are set and that a template reads, and when a person
+    /// last changed a layer that the unit sees.
+    pub fn needs(&self, reads: impl Fn(&str) -> bool, published: Option<Timestamp>) -> Needs {
+        let (config, scopes) = (self.config, self.scopes);
+        let mut class = Class::Public;
+        let layers = self.layers();
+        // What nobody set is nobody's secret.
+        let set = layers.iter().flat_map(|(_, _, set)| set.0.keys());
+        for name in set.filter(|name| reads(name)) {
+            let variable = self.vocabulary.0.get(name);
+            class = class.max(variable.map_or(Class::Public, |variable| variable.class));
+        }
+        let lines = !config.lines.is_empty() && reads("lines");
+        let keys = !config.keys.is_empty() && reads("keys");
+        if lines || keys {
+            class = class.max(Class::Credential);
+        }
+        // Looked up, for there may be as many rows as there are places and people.
+        let all = |layer: Layer| {
+            let rows = scopes.range((layer, String::new())..);
+            rows.take_while(move |((of, _), _)| *of == layer)
+                .map(|(_, scope)| scope)
+        };
+        let one = |layer: Layer, name: &String| scopes.get(&(layer, name.clone()));
+        let groups = config.groups.iter();
+        let own = [
+            config.site.as_ref().and_then(|name| one(Layer::Site, name)),
+            config.user.as_ref().and_then(|name| one(Layer::User, name)),
+        ];
+        let changed = all(Layer::Global)
+            .chain(all(Layer::Tenant))
+            .chain(own.into_iter().flatten())
+            .chain(groups.filter_map(|name| one(Layer::Group, name)))
+            .filter_map(|scope| scope.changed_at)
+            .chain([config.changed_at])
+            .chain(published)
+            .max();
+        Needs {
+            class,
+            changed_at: changed,
+        }
     }
-    put(&mut values, Layer::Device, "", &config.variables);
-    values.retain(|name, _| vocabulary.0.contains_key(name));
-    values
 }
 
 /// What a stranger at a site may see: public values only.
@@ -60,9 +116,9 @@ pub fn of_stranger(
     profile: &SiteProfile,
     vocabulary: &Vocabulary,
 ) -> Values {
-    let mut values = defaults(vocabulary);
-    shared(&mut values, site, scopes);
-    put(&mut values, Layer::Profile, "", &profile.variables);
+    let mut layers = shared(site, scopes);
+    layers.push((Layer::Profile, "", &profile.variables));
+    let mut values = of_layers(vocabulary, layers);
     let public = |name: &String| {
         let variable = vocabulary.0.get(name);
         variable.is_some_and(|variable| variable.class == Class::Public)
@@ -79,9 +135,9 @@ pub fn of_site(
     profile: &SiteProfile,
     vocabulary: &Vocabulary,
 ) -> Values {
-    let mut values = defaults(vocabulary);
-    shared(&mut values, site, scopes);
-    put(&mut values, Layer::Profile, "", &profile.variables);
+    let mut layers = shared(site, scopes);
+    layers.push((Layer::Profile, "", &profile.variables));
+    let mut values = of_layers(vocabulary, layers);
     let open = |name: &String| {
         let variable = vocabulary.0.get(name);
         variable.is_some_and(|variable| variable.class <= Class::Site)
@@ -90,93 +146,45 @@ pub fn of_site(
     values
 }
 
-/// The highest class among the values that are set and that a template reads, and when a person
-/// last changed a layer that the unit sees.
-pub fn needs(
-    config: &Config,
-    values: &Values,
-    scopes: &Scopes,
-    vocabulary: &Vocabulary,
-    reads: impl Fn(&str) -> bool,
-    published: Option<Timestamp>,
-) -> Needs {
-    let mut class = Class::Public;
-    for (name, found) in values.iter().filter(|(name, _)| reads(name)) {
-        // What nobody set is nobody's secret.
-        let set = found.resolved.layer != Layer::Schema;
-        if let Some(variable) = vocabulary.0.get(name).filter(|_| set) {
-            class = class.max(variable.class);
-        }
-    }
-    let lines = !config.lines.is_empty() && reads("lines");
-    let keys = !config.keys.is_empty() && reads("keys");
-    if lines || keys {
-        class = class.max(Class::Credential);
-    }
-    // Looked up, for there may be as many rows as there are places and people.
-    let all = |layer: Layer| {
-        let rows = scopes.range((layer, String::new())..);
-        rows.take_while(move |((of, _), _)| *of == layer)
-            .map(|(_, scope)| scope)
-    };
-    let one = |layer: Layer, name: &String| scopes.get(&(layer, name.clone()));
-    let groups = config.groups.iter();
-    let own = [
-        config.site.as_ref().and_then(|name| one(Layer::Site, name)),
-        config.user.as_ref().and_then(|name| one(Layer::User, name)),
-    ];
-    let changed = all(Layer::Global)
-        .chain(all(Layer::Tenant))
-        .chain(own.into_iter().flatten())
-        .chain(groups.filter_map(|name| one(Layer::Group, name)))
-        .filter_map(|scope| scope.changed_at)
-        .chain([config.changed_at])
-        .chain(published)
-        .max();
-    Needs {
-        class,
-        changed_at: changed,
-    }
-}
-
-fn defaults(vocabulary: &Vocabulary) -> Values {
+/// The schema's defaults, and over them what the layers set, one after the other.
+fn of_layers(vocabulary: &Vocabulary, layers: Vec<Set<'_>>) -> Values {
     let mut values = Values::new();
+    let mut set = |layer: Layer, scope: &str, name: &String, value: &Value| {
+        let found = Found {
+            resolved: Resolved {
+                value: value.clone(),
+                layer,
+            },
+            scope: scope.to_owned(),
+        };
+        values.insert(name.clone(), found);
+    };
     for (name, variable) in &vocabulary.0 {
         if let Some(value) = &variable.default {
-            set(&mut values, Layer::Schema, "", name, value);
+            set(Layer::Schema, "", name, value);
+        }
+    }
+    for (layer, scope, variables) in layers {
+        for (name, value) in &variables.0 {
+            set(layer, scope, name, value);
         }
     }
     values
 }
 
-fn shared(values: &mut Values, site: Option<&str>, scopes: &Scopes) {
-    row(values, Layer::Global, "", scopes);
-    row(values, Layer::Tenant, TENANT, scopes);
-    row(values, Layer::Tenant, "", scopes);
-    if let Some(site) = site {
-        row(values, Layer::Site, site, scopes);
-    }
+/// The rows that all units of a site see.
+fn shared<'a>(site: Option<&'a str>, scopes: &'a Scopes) -> Vec<Set<'a>> {
+    let rows = [
+        (Layer::Global, ""),
+        (Layer::Tenant, TENANT),
+        (Layer::Tenant, ""),
+    ];
+    let rows = rows.into_iter().chain(site.map(|site| (Layer::Site, site)));
+    rows.filter_map(|(layer, name)| row(layer, name, scopes))
+        .collect()
 }
 
-fn row(values: &mut Values, layer: Layer, name: &str, scopes: &Scopes) {
-    if let Some(scope) = scopes.get(&(layer, name.to_owned())) {
-        put(values, layer, name, &scope.variables);
-    }
-}
-
-fn put(values: &mut Values, layer: Layer, scope: &str, variables: &Variables) {
-    for (name, value) in &variables.0 {
-        set(values, layer, scope, name, value);
-    }
-}
-
-fn set(values: &mut Values, layer: Layer, scope: &str, name: &str, value: &Value) {
-    let found = Found {
-        resolved: Resolved {
-            value: value.clone(),
-            layer,
-        },
-        scope: scope.to_owned(),
-    };
-    values.insert(name.to_owned(), found);
+fn row<'a>(layer: Layer, name: &'a str, scopes: &'a Scopes) -> Option<Set<'a>> {
+    let scope = scopes.get(&(layer, name.to_owned()))?;
+    Some((layer, name, &scope.variables))
 }

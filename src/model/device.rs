@@ -20,7 +20,8 @@ pub struct Device {
     pub id: DeviceId,
     /// Shared, because it changes seldom and every request looks at it.
     pub config: Arc<Config>,
-    pub status: Status,
+    /// Shared too: what looks at it copies nothing.
+    pub status: Arc<Status>,
 }
 
 impl Device {
@@ -29,20 +30,29 @@ impl Device {
         Arc::make_mut(&mut self.config)
     }
 
+    /// The seen half, to be changed: likewise.
+    pub fn status_mut(&mut self) -> &mut Status {
+        Arc::make_mut(&mut self.status)
+    }
+
     /// The seen half, or a fresh one where a person armed the unit since.
-    pub fn status_now(&self) -> Status {
+    pub fn status_now(&self) -> Arc<Status> {
         if self.status.generation == self.config.arming.generation {
-            self.status.clone()
-        } else {
-            Status {
-                generation: self.config.arming.generation,
-                version: self.status.version,
-                seen: self.status.seen.clone(),
-                boots: self.status.boots.clone(),
-                numbers: self.status.numbers.clone(),
-                ..Status::default()
-            }
+            return Arc::clone(&self.status);
         }
+        Arc::new(Status {
+            generation: self.config.arming.generation,
+            version: self.status.version,
+            seen: self.status.seen.clone(),
+            boots: self.status.boots.clone(),
+            numbers: self.status.numbers.clone(),
+            ..Status::default()
+        })
+    }
+
+    /// The same, as a copy that is to be changed and written.
+    pub fn status_copy(&self) -> Status {
+        Arc::unwrap_or_clone(self.status_now())
     }
 }
 

@@ -81,15 +81,22 @@ impl Foreign {
 impl fmt::Display for Foreign {
     /// Control and bidirectional characters as escapes: safe in a log line and on a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for ch in String::from_utf8_lossy(&self.0).chars() {
+        let text = String::from_utf8_lossy(&self.0);
+        let mut rest: &str = &text;
+        let escaped = |ch: char| {
             let bidi = matches!(ch, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if ch.is_control() || bidi {
+            ch.is_control() || bidi
+        };
+        while let Some(at) = rest.find(escaped) {
+            let (safe, more) = rest.split_at(at);
+            f.write_str(safe)?;
+            let mut chars = more.chars();
+            if let Some(ch) = chars.next() {
                 write!(f, "{}", ch.escape_unicode())?;
-            } else {
-                write!(f, "{ch}")?;
             }
+            rest = chars.as_str();
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
 

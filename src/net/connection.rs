@@ -74,16 +74,16 @@ pub(crate) async fn serve<S: Socket, D: Door>(
     let shared = Shared::new(Instant::now() + limits.first_byte);
     let door = plane.door.clone();
     let source = peer.address;
-    let pipe = Pipe::new(io, shared.clone(), Arc::clone(&plane));
     let peer = Arc::new(peer);
-    let service = {
-        let (shared, plane) = (shared.clone(), Arc::clone(&plane));
+    let answers = || {
+        let (shared, plane, peer) = (shared.clone(), Arc::clone(&plane), Arc::clone(&peer));
         service_fn(move |_: hyper::Request<hyper::body::Incoming>| {
             let (shared, plane, peer) = (shared.clone(), Arc::clone(&plane), Arc::clone(&peer));
             async move {
                 let asked = shared.lock().asked.take();
                 let encoded = match asked {
-                    Some(Asked::Head(head)) => exchange(*head, &peer, &plane).await,
+                    // On the heap, while there is one: most connections wait most of the time.
+                    Some(Asked::Head(head)) => Box::pin(exchange(*head, &peer, &plane)).await,
                     Some(Asked::Reject(why)) => Some(http::reject(why)),
                     None => None,
                 };
@@ -93,19 +93,32 @@ pub(crate) async fn serve<S: Socket, D: Door>(
             }
         })
     };
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_buf_size(16 * 1024)
-            .header_read_timeout(None)
-            .title_case_headers(true)
-            .serve_connection(pipe, service)
-    );
+    // Who says nothing costs a socket and a read's worth of octets; hyper comes with the first head.
+    let mut silent = Some(Pipe::new(io, shared.clone(), Arc::clone(&plane)));
+    let mut connection = None;
     let mut timer = pin!(sleep_until(shared.lock().due));
     let mut stopped = pin!(stop.cancelled());
     let mut stopping = false;
     loop {
         let event = poll_fn(|cx| {
-            if connection.as_mut().poll(cx).is_ready() {
+            let arrived = silent.as_mut().map(|pipe| pipe.poll_arrival(cx));
+            match arrived {
+                Some(Poll::Ready(false)) => return Poll::Ready(Event::Over),
+                Some(Poll::Ready(true)) => {
+                    let begun = silent.take().map(|pipe| {
+                        http1::Builder::new()
+                            .max_buf_size(16 * 1024)
+                            .header_read_timeout(None)
+                            .title_case_headers(true)
+                            .serve_connection(pipe, answers())
+                    });
+                    connection = begun.map(Box::pin);
+                }
+                Some(Poll::Pending) | None => {}
+            }
+            if let Some(connection) = &mut connection
+                && connection.as_mut().poll(cx).is_ready()
+            {
                 return Poll::Ready(Event::Over);
             }
             let (phase, due) = {
@@ -151,6 +164,9 @@ pub(crate) async fn serve<S: Socket, D: Door>(
             }
             Event::Stop => {
                 stopping = true;
+                let Some(connection) = &mut connection else {
+                    break;
+                };
                 connection.as_mut().graceful_shutdown();
             }
             Event::Late => {

@@ -209,6 +209,11 @@ impl<S: Socket, H: House> Pipe<S, H> {
         }
     }
 
+    /// Reads until hyper has something to read: a head, or its refusal. `false` at the end of the stream.
+    pub(crate) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.poll_head(cx).map(|head| matches!(head, Ok(true)))
+    }
+
     /// Reads until a head is there, and puts it (or its refusal) where the exchange finds it.
     /// `false` at the end of the stream.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::settings::Snapshot;
 use super::{Inner, Trouble};
 use crate::catalog::revision::Revision;
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
 use crate::engine::known::{Known, Needs};
 use crate::engine::point;
-use crate::engine::resolve::Values;
+use crate::engine::resolve::{Sources, Values};
 use crate::model::device::Device;
 use crate::model::identity::{Mac, Serial};
 use crate::store::KnownAsk;
@@ -19,8 +20,28 @@ use crate::store::KnownAsk;
 pub(super) struct Case<'a> {
     pub(super) device: &'a Device,
     pub(super) revision: Arc<Revision>,
-    pub(super) values: Values,
+    pub(super) snapshot: &'a Snapshot,
     pub(super) needs: Needs,
+}
+
+impl Case<'_> {
+    /// What the unit sees. Only a file that is rendered needs it.
+    pub(super) fn values(&self) -> Values {
+        sources(self.device, self.snapshot, &self.revision).values()
+    }
+}
+
+pub(super) fn sources<'a>(
+    device: &'a Device,
+    snapshot: &'a Snapshot,
+    revision: &'a Revision,
+) -> Sources<'a> {
+    Sources {
+        config: &device.config,
+        scopes: &snapshot.settings.scopes,
+        profile: &revision.profile,
+        vocabulary: &revision.vocabulary,
+    }
 }
 
 impl Inner {

@@ -47,7 +47,7 @@ impl Service {
             Delivery::Part => Outcome::Partial,
             Delivery::Broken | Delivery::Unanswered => Outcome::Fail,
         };
-        let mut status = device.status_now();
+        let mut status = device.status_copy();
         let version = status.version;
         let whole = matches!(how, Delivery::Whole | Delivery::Unchanged);
         let mut moved =

@@ -4,6 +4,7 @@
 use super::{Service, Trouble};
 use crate::engine::explain::{Explanation, artefact_of};
 use crate::engine::facts::Facts;
+use crate::engine::identify::why;
 use crate::engine::point;
 use crate::engine::reply::Reply;
 use crate::engine::select::{Subject, select};
@@ -72,6 +73,7 @@ impl Service {
                 Decision::Serve(_) | Decision::Bootstrap(_) | Decision::Refuse => Reply::default(),
             };
         }
+        told.why = why(facts, &scene.catalog);
         told.claims = scene.claims;
         Ok(told)
     }

@@ -16,7 +16,7 @@ use crate::catalog::inputs::{AccountLine, Filled, FunctionKey, Inputs, Unit, Url
 use crate::catalog::revision::{Hole, RenderError, Rendered, Revision, Skeleton};
 use crate::engine::facts::Facts;
 use crate::engine::identify::Claims;
-use crate::engine::resolve;
+use crate::engine::resolve::{self, Values};
 use crate::engine::verdict::{Plan, Which};
 use crate::hub::Bases;
 use crate::model::access::{Class, Grant};
@@ -72,21 +72,21 @@ pub(super) async fn of_unit(
     inner: &Inner,
     plan: &Plan,
     case: &Case<'_>,
-    snapshot: &Snapshot,
 ) -> Result<Result<Made, Unmade>, Trouble> {
     let device = case.device;
+    let settings = &case.snapshot.settings;
     let hub = &inner.hub;
     let bases = hub.bases.load_full();
     let token = hub
         .keys
         .unit_token(device.id, device.config.arming.generation);
     let kind = Kind::of(plan, case.revision.digest);
-    let stamp = Stamp::of(case, snapshot, &bases);
+    let stamp = Stamp::of(case, &bases);
     let site = device
         .config
         .site
         .as_ref()
-        .and_then(|name| snapshot.settings.sites.get(name));
+        .and_then(|name| settings.sites.get(name));
     let urls = urls(&hub.keys, device, &token, site, &bases, plan);
     if let Some(kept) = inner.skeletons.get(device.id, &kind, &stamp)
         && let Some(made) = refilled(&hub.keys, plan, case, &kept, &urls, &token)
@@ -97,12 +97,14 @@ pub(super) async fn of_unit(
     let reads = case.revision.reads(&plan.artefact);
     let wanted = |name: &str| reads.is_some_and(|reads| reads.contains(name));
     let mut given = Vec::new();
-    let values = match filled(&vault, case, plan.grant, plan.which, &wanted, &mut given).await? {
+    let found = case.values();
+    let filled = filled(&vault, case, &found, plan, &wanted, &mut given).await?;
+    let values = match filled {
         Ok(values) => values,
         Err(why) => return Ok(Err(why)),
     };
     let lines = if plan.grant.credential && wanted("lines") {
-        match lines(&vault, device, snapshot, &mut given) {
+        match lines(&vault, device, settings, &mut given) {
             Ok(lines) => lines,
             Err(why) => return Ok(Err(why)),
         }
@@ -154,7 +156,7 @@ pub(super) async fn of_unit(
     let given: Arc<[String]> = given.into();
     let told = tell(&rendered, Some(&token));
     if let Some(skeleton) = skeleton
-        && let Some(fillings) = vault.fillings(case, &skeleton, &inputs).await?
+        && let Some(fillings) = vault.fillings(&found, &skeleton, &inputs).await?
     {
         let told = if numbered {
             OnceLock::new()
@@ -368,13 +370,13 @@ fn made(
 async fn filled(
     vault: &Vault<'_>,
     case: &Case<'_>,
-    grant: Grant,
-    which: Which,
+    found: &Values,
+    plan: &Plan,
     wanted: &impl Fn(&str) -> bool,
     given: &mut Vec<String>,
 ) -> Result<Result<BTreeMap<String, Filled>, Unmade>, Trouble> {
     let mut values = BTreeMap::new();
-    for (name, found) in &case.values {
+    for (name, found) in found {
         let class = case
             .revision
             .vocabulary
@@ -382,8 +384,8 @@ async fn filled(
             .get(name)
             .map(|found| found.class);
         // Of a bootstrap it is not known beforehand what it reads: no secret, anyhow.
-        let plain = which == Which::Bootstrap && found.resolved.value != Value::Secret;
-        if !(wanted(name) || plain) || !grant.allows(class.unwrap_or(Class::Key)) {
+        let plain = plan.which == Which::Bootstrap && found.resolved.value != Value::Secret;
+        if !(wanted(name) || plain) || !plan.grant.allows(class.unwrap_or(Class::Key)) {
             continue;
         }
         let value = match &found.resolved.value {
@@ -408,7 +410,7 @@ async fn filled(
 fn lines(
     vault: &Vault<'_>,
     device: &Device,
-    snapshot: &Snapshot,
+    settings: &Settings,
     given: &mut Vec<String>,
 ) -> Result<Vec<AccountLine>, Unmade> {
     let mut all = Vec::new();
@@ -422,7 +424,7 @@ fn lines(
             }
             given.push(field);
         }
-        all.push(account(line, password, &snapshot.settings));
+        all.push(account(line, password, settings));
     }
     Ok(all)
 }

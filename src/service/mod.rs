@@ -31,7 +31,6 @@ use crate::engine::facts::Facts;
 use crate::engine::https;
 use crate::engine::identify::claims;
 use crate::engine::known::ProfileKey;
-use crate::engine::resolve;
 use crate::engine::select::{Selected, Subject, select};
 use crate::engine::verdict::{Decision, Plan, Source, reason};
 use crate::hub::Hub;
@@ -156,15 +155,7 @@ impl Service {
             inner.recent.refused(source, &artefact.id, now);
         }
         let recorded = self
-            .record(
-                facts,
-                claims,
-                known,
-                &selected,
-                &verdict,
-                made.as_ref(),
-                now,
-            )
+            .record(facts, claims, known, &selected, verdict, made.as_ref(), now)
             .await;
         let ticket = match recorded {
             // Whoever has these bytes is told so, and no octet of them leaves.
@@ -196,7 +187,7 @@ impl Service {
         let inner = &self.0;
         match &plan.source {
             Source::Unit(_) => match unit {
-                Some(case) => material::of_unit(inner, plan, case, snapshot).await,
+                Some(case) => material::of_unit(inner, plan, case).await,
                 None => Ok(Err(Unmade::Unpublished)),
             },
             Source::Stranger {
@@ -225,12 +216,12 @@ impl Service {
 }
 
 impl Inner {
-    /// A listed unit with its revision and values.
+    /// A listed unit with its revision.
     async fn unit_case<'a>(
         &self,
         device: &'a crate::model::device::Device,
         selected: &Selected<'_>,
-        snapshot: &Snapshot,
+        snapshot: &'a Snapshot,
     ) -> Result<Option<Case<'a>>, Trouble> {
         let key = ProfileKey {
             vendor: device.config.vendor.clone(),
@@ -243,28 +234,16 @@ impl Inner {
         let Some(revision) = self.revision(published.digest).await? else {
             return Ok(None);
         };
-        let scopes = &snapshot.settings.scopes;
-        let values = resolve::of_unit(
-            &device.config,
-            scopes,
-            &revision.profile,
-            &revision.vocabulary,
-        );
+        let sources = cases::sources(device, snapshot, &revision);
         let reads = selected
             .artefact
             .and_then(|artefact| revision.reads(&artefact.id));
-        let needs = resolve::needs(
-            &device.config,
-            &values,
-            scopes,
-            &revision.vocabulary,
-            |name| reads.is_some_and(|reads| reads.contains(name)),
-            Some(published.at),
-        );
+        let reads = |name: &str| reads.is_some_and(|reads| reads.contains(name));
+        let needs = sources.needs(reads, Some(published.at));
         Ok(Some(Case {
             device,
             revision,
-            values,
+            snapshot,
             needs,
         }))
     }

@@ -98,8 +98,8 @@ pub(super) fn unrendered(verdict: Verdict, known: &Known, unpublished: bool) -> 
             .chain(&known.by_serial);
         if let Some(device) = devices.find(|device| device.id == change.id) {
             let before = device.status_now();
-            change.status.window = before.window;
-            change.status.ratchet = before.ratchet;
+            change.status.window = before.window.clone();
+            change.status.ratchet = before.ratchet.clone();
         }
         change.outcome = Outcome::Fail;
         change.before_answer = false;
@@ -126,7 +126,7 @@ impl Service {
         claims: &Claims,
         known: &Known,
         selected: &Selected<'_>,
-        verdict: &Verdict,
+        mut verdict: Verdict,
         made: Option<&(Plan, Made)>,
         now: Timestamp,
     ) -> Result<Ticket, Trouble> {
@@ -138,24 +138,26 @@ impl Service {
             writes.extend(self.crowded(site)?);
         }
         if verdict.sighting {
-            self.sight(facts, claims, known, verdict, now);
+            self.sight(facts, claims, known, &verdict, now);
         }
-        let Some(change) = &verdict.unit else {
+        let Some(mut change) = verdict.unit.take() else {
             self.write(writes, false, news).await?;
             inner.alarms.settle(&raised, now);
             return Ok(Tickets::NOBODY);
         };
         let credential = made.is_some_and(|(plan, _)| plan.credential);
+        let generation = change.status.generation;
+        let path = facts.target.shown();
         // A number that a unit may remember is never given twice.
         let mut counted = false;
         if !change.quiet {
-            let mut status = change.status.clone();
+            let mut status = std::mem::take(&mut change.status);
             if let Some((_, made)) = made {
-                let fresh = made
-                    .given
-                    .iter()
-                    .filter(|name| !change.status.given.contains(name));
-                status.given.extend(fresh.cloned());
+                for name in made.given.iter() {
+                    if !status.given.contains(name) {
+                        status.given.push(name.clone());
+                    }
+                }
             }
             if let Some((plan, made)) = made
                 && let Some((number, rest)) = made.number
@@ -170,7 +172,7 @@ impl Service {
                 channel: facts.channel,
                 kind: change.kind,
                 outcome: change.outcome,
-                path: Some(facts.target.shown()),
+                path: Some(path.clone()),
                 assurance: verdict.level,
                 level_by: verdict.by,
                 revision: change.revision.filter(|_| made.is_some()),
@@ -178,16 +180,16 @@ impl Service {
                 bytes: None,
                 ip: facts.source,
                 reason: verdict.reason.to_owned(),
-                text: told(verdict, selected),
+                text: told(&verdict, selected),
             };
             writes.push(Write::PutStatus {
                 id: change.id,
-                expect: change.status.version,
+                expect: status.version,
                 status,
             });
             writes.push(Write::AddCheck(check.clone()));
             if credential {
-                writes.push(Write::Audit(serving(facts, verdict, change, now)));
+                writes.push(Write::Audit(serving(facts, &path, &verdict, &change, now)));
             }
             news.push(News::Check(Arc::new(check)));
             news.push(News::Device(change.id));
@@ -218,18 +220,18 @@ impl Service {
             device: change.id,
             family: Arc::clone(family),
             sent: Sent {
-                generation: change.status.generation,
+                generation,
                 boot: change.boot,
                 artefact: plan.artefact.clone(),
                 which: plan.which,
                 partial: plan.partial,
                 level: verdict.level,
-                place: verdict.place.clone(),
+                place: verdict.place,
                 revision,
                 digest: made.digest,
             },
             channel: facts.channel,
-            path: facts.target.shown(),
+            path,
             by: verdict.by,
             ip: facts.source,
             counted: plan.credential && verdict.level == Assurance::L1,
@@ -458,7 +460,13 @@ fn by_its_words(facts: &Facts, claims: &Claims) -> bool {
 }
 
 /// The audit entry of a credential serving: who, which file, where.
-fn serving(facts: &Facts, verdict: &Verdict, change: &UnitChange, now: Timestamp) -> AuditEntry {
+fn serving(
+    facts: &Facts,
+    path: &str,
+    verdict: &Verdict,
+    change: &UnitChange,
+    now: Timestamp,
+) -> AuditEntry {
     let ip = facts.source.map(|ip| ip.to_string()).unwrap_or_default();
     AuditEntry {
         seq: 0,
@@ -468,8 +476,7 @@ fn serving(facts: &Facts, verdict: &Verdict, change: &UnitChange, now: Timestamp
         subject: change.id.to_string(),
         outcome: verdict.reason.to_owned(),
         detail: format!(
-            "{} over {} to {ip} at {} by {}, {}",
-            facts.target.shown(),
+            "{path} over {} to {ip} at {} by {}, {}",
             facts.channel.as_str(),
             verdict.level,
             verdict.by.as_str(),

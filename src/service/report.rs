@@ -50,7 +50,7 @@ impl Service {
         if !current || device.config.lifecycle != Lifecycle::Listed {
             return Ok(NOTHING_THERE);
         }
-        let mut status = device.status_now();
+        let mut status = device.status_copy();
         let version = status.version;
         let line = line_of(&facts.target.query);
         let outcome = outcome::reported(&device, &mut status, &family, &word, line.as_deref(), now);
@@ -112,7 +112,7 @@ impl Service {
     async fn sweep_one(&self, device: &Device) -> Result<(), StoreError> {
         let hub = &self.0.hub;
         let now = hub.now();
-        let mut status = device.status_now();
+        let mut status = device.status_copy();
         let Some(family) = self.0.family_of(device) else {
             return Ok(());
         };

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::cases::Case;
-use super::settings::Snapshot;
 use super::vault::Filling;
 use crate::catalog::revision::{Shape, Skeleton, Which};
 use crate::engine::verdict::Plan;
@@ -61,10 +60,10 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(case: &Case<'_>, snapshot: &Snapshot, bases: &Arc<Bases>) -> Self {
+    pub(super) fn of(case: &Case<'_>, bases: &Arc<Bases>) -> Self {
         Self {
             config: case.device.config.version,
-            settings: snapshot.settings.version,
+            settings: case.snapshot.settings.version,
             bases: Arc::clone(bases),
         }
     }

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::cases::Case;
 use super::{Inner, Trouble};
 use crate::catalog::inputs::{Filled, Inputs, Urls};
 use crate::catalog::revision::{Hole, LineText, Skeleton, text_of};
-use crate::engine::resolve;
+use crate::engine::resolve::{self, Values};
 use crate::model::identity::DeviceId;
 use crate::model::profile::Layer;
 use crate::model::secret::{Sealed, Secret};
@@ -64,7 +63,7 @@ impl<'a> Vault<'a> {
     /// it is not there.
     pub(super) async fn fillings(
         &self,
-        case: &Case<'_>,
+        found: &Values,
         skeleton: &Skeleton,
         inputs: &Inputs<'_>,
     ) -> Result<Option<Vec<Filling>>, Trouble> {
@@ -83,7 +82,7 @@ impl<'a> Vault<'a> {
                     fillings.push(Filling::Report);
                     continue;
                 }
-                Hole::Value(name) if is_secret(inputs, name) => match case.values.get(name) {
+                Hole::Value(name) if is_secret(inputs, name) => match found.get(name) {
                     Some(found) => (self.owner(found), name.clone()),
                     None => return Ok(None),
                 },

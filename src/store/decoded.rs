@@ -94,12 +94,12 @@ impl View for Reader<'_> {
         Ok(config)
     }
 
-    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Status, StoreError> {
+    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Status>, StoreError> {
         if let Some(status) = self.statuses.get(key, bytes) {
-            return Ok(Status::clone(&status));
+            return Ok(status);
         }
         let status = Arc::new(self.read::<Status>(key, bytes)?);
         self.statuses.put(key, bytes, &status);
-        Ok(Status::clone(&status))
+        Ok(status)
     }
 }

@@ -59,8 +59,8 @@ pub(crate) trait View {
     }
 
     /// The seen half of a device out of its row.
-    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Status, StoreError> {
-        self.read(key, bytes)
+    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Status>, StoreError> {
+        self.read(key, bytes).map(Arc::new)
     }
 
     /// Rows of `from..to`, decoded.

@@ -191,7 +191,7 @@ fn with_status(view: &impl View, id: DeviceId, config: Arc<Config>) -> Result<De
     let key = Key::of(Table::Status).device(id).done();
     let status = match view.get(&key)? {
         Some(bytes) => view.status(&key, &bytes)?,
-        None => Status::default(),
+        None => Arc::default(),
     };
     Ok(Device { id, config, status })
 }

@@ -25,6 +25,10 @@ pub(crate) const QUEUE: usize = 1024;
 const GROUP: usize = 256;
 /// Writes of a group at most, so that one flush does not take for ever.
 const GROUP_WRITES: usize = 4096;
+/// Batches of a group from which on the next one is worth waiting for: as many come again soon.
+const MANY: usize = 4;
+/// The time from one group to the next one then: a flush costs the same whoever shares it.
+const TOGETHER: Duration = Duration::from_millis(1);
 /// How long a `Soon` write may wait for its flush. A second is what trust.md section 7 allows.
 const SOON: Duration = Duration::from_millis(700);
 
@@ -133,6 +137,8 @@ pub(crate) struct Writer {
     ledger: Ledger,
     /// When the oldest write that is not durable must be.
     due: Option<Instant>,
+    /// When the last group was done, where it was one of many.
+    busy: Option<Instant>,
     snapshots: Vec<Weak<Snapshot>>,
 }
 
@@ -149,6 +155,7 @@ impl Writer {
             counters,
             ledger: Ledger::default(),
             due: None,
+            busy: None,
             snapshots: Vec::new(),
         }
     }
@@ -185,6 +192,10 @@ impl Writer {
 
     /// Handles a message and all that wait behind it, up to a group; gives back who closes.
     fn handle(&mut self, first: Message) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        let passed = self.busy.take().map(|done| done.elapsed());
+        if let Some(left) = passed.and_then(|passed| TOGETHER.checked_sub(passed)) {
+            std::thread::sleep(left);
+        }
         let mut group = Vec::new();
         let mut writes = 0;
         let mut next = Some(first);
@@ -262,6 +273,7 @@ impl Writer {
         self.core
             .settings
             .store(self.counters.settings, Ordering::Release);
+        self.busy = (accepted.len() >= MANY).then(Instant::now);
         for (committed, (reply, _permit)) in accepted {
             drop(reply.send(result.clone().map(|()| committed)));
         }

@@ -259,11 +259,11 @@ async fn a_time_is_where_watching_begins() {
     assert_eq!(total("2026-11-23T00:00:00Z").await, 0, "it was never seen");
     let mut device = server.hub.store.device(DeviceId(1)).await.unwrap().unwrap();
     device.status = device.status_now();
-    device.status.activation.since = Some(server.hub.now());
+    device.status_mut().activation.since = Some(server.hub.now());
     let write = Write::PutStatus {
         id: device.id,
         expect: device.status.version,
-        status: Box::new(device.status),
+        status: Box::new(device.status_copy()),
     };
     let batch = Batch::now(vec![write]);
     server.hub.store.commit(batch).await.unwrap();

@@ -10,7 +10,7 @@ use dialtone::engine::import::inventory::Inventory;
 use dialtone::engine::import::plan::{Claims, Outcome, Stored, Terms, plan};
 use dialtone::engine::import::problem::{FileProblem, Findings};
 use dialtone::engine::import::words::Words;
-use dialtone::model::device::{Device, Status};
+use dialtone::model::device::Device;
 use dialtone::model::identity::DeviceId;
 
 use crate::store_sample::at;
@@ -106,7 +106,7 @@ impl Shelf {
                     let made = Device {
                         id,
                         config: Arc::new(change.config),
-                        status: Status::default(),
+                        status: Arc::default(),
                     };
                     self.0.push((made, change.secrets.into_iter().collect()));
                 }

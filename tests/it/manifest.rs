@@ -207,9 +207,9 @@ fn every_template_has_a_golden_file() {
                     (artefact.bootstrap.is_some(), true),
                 ] {
                     let key = (
-                        vendor.id.clone(),
-                        family.id.clone(),
-                        artefact.id.clone(),
+                        vendor.id.as_str(),
+                        family.id.as_str(),
+                        artefact.id.as_str(),
                         bootstrap,
                     );
                     if there && !shown.contains_key(&key) {

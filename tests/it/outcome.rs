@@ -69,7 +69,7 @@ fn device(vendor: &str, family: &str, model: &str, lines: u16) -> Device {
     Device {
         id: DeviceId(1),
         config: Arc::new(config),
-        status,
+        status: Arc::new(status),
     }
 }
 
@@ -93,7 +93,7 @@ fn sent(artefact: &str) -> Sent {
 
 /// The state after these files arrived in this order.
 fn after(family: &Family, device: &Device, files: &[Sent]) -> Status {
-    let mut status = device.status.clone();
+    let mut status = Status::clone(&device.status);
     for file in files {
         delivered(device, &mut status, family, file, false, at(1));
     }
@@ -255,7 +255,7 @@ fn silence_stalls_with_its_stage() {
     let yealink = family("yealink", "sip-t4-t5");
     let check = |change: &dyn Fn(&mut Status), minute: i64, expect: Option<&str>| {
         let phone = device("yealink", "sip-t4-t5", "T46S", 1);
-        let mut status = phone.status;
+        let mut status = phone.status_copy();
         change(&mut status);
         sweep(&mut status, &yealink, at(minute));
         assert_eq!(status.activation.stage.as_deref(), expect);

@@ -37,7 +37,7 @@ fn case(vendor: &str, family: &str, model: &str) -> Case {
         device: Device {
             id: DeviceId(1),
             config: Arc::new(config),
-            status,
+            status: Arc::new(status),
         },
         site: Some(Site {
             prefixes: vec!["10.0.0.0/8".parse().unwrap()],
@@ -125,7 +125,7 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
         let (vendor, family) = family.split_once('/').unwrap();
         let mut case = case(vendor, family, model);
         case.shown = Shown::Public;
-        case.device.status.seen.firmware = Some(version.to_owned());
+        case.device.status_mut().seen.firmware = Some(version.to_owned());
         let found = judge(&case).err();
         let found = found.is_some_and(|block| block.code() == "firmware-out-of-range");
         assert_eq!(found, !inside, "{model} {version}");
@@ -215,12 +215,12 @@ fn the_first_thing_that_keeps_a_unit_and_the_command_that_mends_it() {
 fn a_unit_that_is_up_is_no_question() {
     let mut up = desk();
     up.site = None;
-    up.device.status.activation.state = State::Active;
+    up.device.status_mut().activation.state = State::Active;
     assert_eq!(judge(&up), Ok(()));
-    up.device.status.activation.state = State::Stalled;
-    up.device.status.ratchet.mark = Assurance::L2;
+    up.device.status_mut().activation.state = State::Stalled;
+    up.device.status_mut().ratchet.mark = Assurance::L2;
     assert_eq!(judge(&up), Ok(()));
-    up.device.status.activation.stage = Some("asks-as-new".to_owned());
+    up.device.status_mut().activation.stage = Some("asks-as-new".to_owned());
     assert_eq!(judge(&up), Err(Block::AsksAsNew));
 }
 

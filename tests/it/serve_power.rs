@@ -111,7 +111,8 @@ async fn f11_a_site_comes_back_from_a_power_cut_while_somebody_scans() {
     let count = sized(10, 5000);
     let full = count > 10;
     let folder = tempfile::tempdir().unwrap();
-    configure(folder.path(), "", SITE);
+    let expect = format!("expect = {count}");
+    configure(folder.path(), "", &SITE.replace("expect = 1000", &expect));
     let server = Process::start(&folder);
     let units = up(&server, count, 77).await;
     let before = resident(&server);

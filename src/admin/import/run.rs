@@ -17,7 +17,7 @@ use crate::engine::import::plan::{Change, Claims, Outcome, Planned, Stored, Term
 use crate::engine::import::problem::{Code as Wrong, Findings, Found};
 use crate::engine::import::words::Given;
 use crate::engine::outlook::Block;
-use crate::model::device::{Device, Status};
+use crate::model::device::Device;
 use crate::model::event::AlertKind;
 use crate::model::identity::{DeviceId, Mac, Serial};
 use crate::model::secret::Secret;
@@ -221,7 +221,7 @@ impl Run<'_> {
                 Some(Device {
                     id,
                     config: Arc::new(change.config.clone()),
-                    status: Status::default(),
+                    status: Arc::default(),
                 })
             }
             Outcome::Update(device, change) => {
@@ -246,7 +246,7 @@ impl Run<'_> {
                 Some(Device {
                     id: device.id,
                     config: Arc::new(change.config.clone()),
-                    status: device.status.clone(),
+                    status: Arc::clone(&device.status),
                 })
             }
         };

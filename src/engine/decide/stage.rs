@@ -23,7 +23,7 @@ pub(super) fn heard(
     world: &World<'_>,
 ) -> Verdict {
     let (device, family, now) = (stage.device, stage.family, world.now);
-    let mut status = device.status_now();
+    let mut status = device.status_copy();
     let proven = prove(facts, claims, known, device, &status, family, world);
     let corroborated = proven.level >= Assurance::L1;
     let heard = status

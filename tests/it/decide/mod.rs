@@ -311,7 +311,7 @@ fn a_token_is_worth_l2_over_https_alone() {
     // Void from then on, over HTTPS too.
     let void = |scene: &mut Scene| {
         token(scene);
-        scene.device.status.ratchet.void = true;
+        scene.device.status_mut().ratchet.void = true;
     };
     check(&Scene::new("keeps", "K1").with(void), "refuse: token-void");
     let old = |scene: &mut Scene| {
@@ -359,7 +359,7 @@ fn a_certificate_that_is_bound_to_the_record_is_worth_l4_and_another_one_nothing
         Scene::new("keeps", "C1")
             .certified(MAC, true)
             .with(|scene| {
-                scene.device.status.ratchet.certificate = Some(Digest([octet; 32]));
+                scene.device.status_mut().ratchet.certificate = Some(Digest([octet; 32]));
             })
     };
     let verdict = check(&bound(9), "normal key: served");
@@ -464,7 +464,7 @@ fn a_key_needs_more_than_a_token() {
     // A unit that would lose what it had keeps what it has.
     let had = |scene: &mut Scene| {
         key(scene);
-        scene.device.status.served_whole_at = Some(at(0));
+        scene.device.status_mut().served_whole_at = Some(at(0));
     };
     check(&Scene::new("resets", "R1").with(had), "refuse: withheld");
 }
@@ -480,8 +480,8 @@ fn a_window_is_bound_to_the_place_of_its_first_credential() {
     let bound = unit.status.window.bound_to.clone().unwrap();
     assert_eq!(bound.lease, Mac::parse(MAC).ok());
     let elsewhere = |scene: &mut Scene| {
-        scene.device.status.window = unit.status.window.clone();
-        scene.device.status.window.bound_to = Some(Place {
+        scene.device.status_mut().window = unit.status.window.clone();
+        scene.device.status_mut().window.bound_to = Some(Place {
             lease: Mac::parse(OTHER).ok(),
             ..bound.clone()
         });
@@ -504,20 +504,20 @@ fn a_file_is_given_three_times_in_a_boot() {
             "refuse: too-often"
         };
         assert_eq!(told(&verdict), expect, "{n}");
-        scene.device.status = *verdict.unit.unwrap().status;
+        scene.device.status = (*verdict.unit.unwrap().status).into();
     }
 }
 
 #[test]
 fn a_unit_below_its_mark_is_a_stranger_and_noted() {
     let marked = |scene: &mut Scene| {
-        scene.device.status.ratchet.mark = Assurance::L2;
-        scene.device.status.ratchet.served_at = Some(Place {
+        scene.device.status_mut().ratchet.mark = Assurance::L2;
+        scene.device.status_mut().ratchet.served_at = Some(Place {
             site: Some("hq".to_owned()),
             lease: Mac::parse(MAC).ok(),
             ..Place::default()
         });
-        scene.device.status.activation.state = dialtone::model::activation::State::Active;
+        scene.device.status_mut().activation.state = dialtone::model::activation::State::Active;
     };
     let verdict = check(
         &Scene::new("keeps", "K1").leased().with(marked),

@@ -64,8 +64,8 @@ type Case = (fn(&mut Scene), &'static str, bool);
 fn a_copy_of_a_pinned_units_name_is_alarmed() {
     let copied = |change: fn(&mut Scene)| {
         Scene::new("keeps", "K1").with(|scene| {
-            scene.device.status.ratchet.mark = Assurance::L2;
-            scene.device.status.ratchet.served_at = Some(Place {
+            scene.device.status_mut().ratchet.mark = Assurance::L2;
+            scene.device.status_mut().ratchet.served_at = Some(Place {
                 site: Some("hq".to_owned()),
                 lease: Mac::parse(MAC).ok(),
                 prefix: Some("10.0.0.0/8".to_owned()),
@@ -100,7 +100,7 @@ fn a_copy_of_a_pinned_units_name_is_alarmed() {
         (
             |scene| {
                 scene.lease = true;
-                let home = scene.device.status.ratchet.served_at.as_mut();
+                let home = scene.device.status_mut().ratchet.served_at.as_mut();
                 home.unwrap().lease = Mac::parse(OTHER).ok();
             },
             shared,
@@ -109,7 +109,7 @@ fn a_copy_of_a_pinned_units_name_is_alarmed() {
         // No mark, nothing to copy.
         (
             |scene| {
-                scene.device.status.ratchet.mark = Assurance::L0;
+                scene.device.status_mut().ratchet.mark = Assurance::L0;
                 (scene.lease, scene.lease_of) = (true, Mac::parse(OTHER).unwrap());
             },
             no_proof,
@@ -166,10 +166,10 @@ fn a_reboot_loop_ends() {
     let mut looped = Vec::new();
     for minutes in [0, 10, 20, 30, 40, 50, 60, 70, 100, 400] {
         scene.now = at(1) + SignedDuration::from_mins(minutes);
-        scene.device.status.window.current = None;
+        scene.device.status_mut().window.current = None;
         let status = *scene.decide().unit.unwrap().status;
         looped.push(status.activation.flags.contains(&Flag::RebootLoop));
-        scene.device.status = status;
+        scene.device.status = status.into();
     }
     assert_eq!(looped, [vec![false; 8], vec![true, false]].concat());
 }

@@ -272,10 +272,10 @@ impl Scene {
             device: Device {
                 id: DeviceId(1),
                 config: Arc::new(config),
-                status: Status {
+                status: Arc::new(Status {
                     generation: 1,
                     ..Status::default()
-                },
+                }),
             },
             listed: true,
             lease: false,

@@ -46,7 +46,7 @@ fn boots(packets: &[(i64, Packet)]) -> Vec<bool> {
             Packet::File => {
                 let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(*at);
                 let id = BootId(u64::try_from(*at).unwrap() + 1);
-                boot::note(&mut unit.status, Some("config"), false, id, now);
+                boot::note(unit.status_mut(), Some("config"), false, id, now);
                 continue;
             }
         }
@@ -61,7 +61,7 @@ fn boots(packets: &[(i64, Packet)]) -> Vec<bool> {
         before = Some(Beginning::after(before.as_ref(), &arrival, new));
         begun.push(new);
         if !change.quiet {
-            unit.status = *change.status;
+            unit.status = (*change.status).into();
         }
     }
     begun
@@ -144,7 +144,7 @@ fn a_contact_moves_the_unit_and_is_written_once_a_boot() {
     assert_eq!(change.status.activation.state, State::Seen);
     assert!(!change.quiet && !change.before_answer);
     let mut again = known;
-    again.by_mac.as_mut().unwrap().status = *change.status;
+    again.by_mac.as_mut().unwrap().status = (*change.status).into();
     let verdict = decide(&asks(&[(60, b"Acme G1")]), &again, None, 2);
     assert!(is_pointed(&verdict) && verdict.unit.unwrap().quiet);
     // Where a family has no PnP there is none to tell, and a person sees why.

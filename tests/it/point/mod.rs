@@ -147,10 +147,10 @@ pub(super) fn device(vendor: &str, family: &str, model: &str) -> Device {
             release: false,
             version: 1,
         }),
-        status: Status {
+        status: Arc::new(Status {
             generation: 1,
             ..Status::default()
-        },
+        }),
     }
 }
 

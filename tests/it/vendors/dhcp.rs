@@ -19,7 +19,7 @@ use dialtone::engine::point;
 use dialtone::engine::reply::{Bases, Reply};
 use dialtone::engine::resolve;
 use dialtone::engine::target::parse;
-use dialtone::model::device::{Config, Device, Lifecycle, Status};
+use dialtone::model::device::{Config, Device, Lifecycle};
 use dialtone::model::enrolment::Arming;
 use dialtone::model::identity::{Channel, DeviceId, Mac};
 use dialtone::model::profile::{Layer, Scope, Value as Set, Variables};
@@ -99,7 +99,7 @@ fn listed(vendor: &str, family: &str, model: &str, mac: Option<Mac>) -> Device {
             release: false,
             version: 1,
         }),
-        status: Status::default(),
+        status: Arc::default(),
     }
 }
 

@@ -271,7 +271,7 @@ type Seen = Arc<Mutex<BTreeSet<(DeviceId, Option<Timestamp>)>>>;
 
 async fn look(hub: &Hub, id: DeviceId, seen: &Seen) {
     let device = hub.store.device(id).await.unwrap().unwrap();
-    let activation = device.status_now().activation;
+    let activation = &device.status_now().activation;
     if activation.state == State::Active {
         seen.lock().unwrap().insert((id, activation.since));
     }

@@ -378,7 +378,7 @@ impl Scene {
 
     /// Where it stands now.
     pub(super) async fn activation(&self, id: DeviceId) -> Activation {
-        self.device(id).await.status_now().activation
+        self.device(id).await.status_copy().activation
     }
 
     /// Its checks, oldest first.

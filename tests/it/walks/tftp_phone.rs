@@ -31,7 +31,7 @@ async fn client(scene: &Scene, ip: &str) -> Client {
 
 /// Servings that the unit's window counted, and whether it is bound.
 async fn window(scene: &Scene, id: DeviceId) -> (u32, bool) {
-    let window = scene.device(id).await.status_now().window;
+    let window = scene.device(id).await.status_copy().window;
     (window.servings, window.bound_to.is_some())
 }
 

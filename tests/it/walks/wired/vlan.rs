@@ -57,7 +57,7 @@ fn a_phone_that_is_sent_to_its_vlan_stays_in_one_boot() {
     let port = Port::new(&stage.lab, "c1");
     let told = port.takes_its_address(&mut phone);
     assert_eq!(told.ip.unwrap().octets()[..2], [10, 98]);
-    let boots = |stage: &Stage| stage.wait(stage.scene.device(id)).status_now().boots;
+    let boots = |stage: &Stage| stage.wait(stage.scene.device(id)).status_copy().boots;
     let first = boots(&stage);
     let [boot] = &first[..] else {
         panic!("{first:?}");
@@ -110,7 +110,7 @@ fn moves(stage: &mut Stage, family: &str, options: &[(u8, &str)], ends: State) {
     stage.lab.plug("c1", "eth0", "voice", None);
     let port = Port::new(&stage.lab, "c1");
     port.takes_its_address(&mut phone);
-    let boots = stage.wait(stage.scene.device(id)).status_now().boots;
+    let boots = stage.wait(stage.scene.device(id)).status_copy().boots;
     assert_eq!(boots.len(), 1, "{family}: {boots:?}");
     for _ in 0..3 {
         if phone.account().is_none() {
