@@ -58,6 +58,12 @@ impl Golden {
         self.said.contains_key(key)
     }
 
+    /// Which values of its site it is told by.
+    pub(crate) fn values(&self) -> Vec<&str> {
+        let values = self.said.get("vars").and_then(Value::as_object);
+        values.into_iter().flatten().map(|(name, _)| &**name).collect()
+    }
+
     pub(crate) fn mac(&self) -> [u8; 6] {
         let said = self.said.get("chaddr").and_then(Value::as_str);
         // A maker's part of nobody.
