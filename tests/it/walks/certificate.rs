@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dialtone::model::activation::State;
 use dialtone::model::event::AlertKind;
-use dialtone::model::identity::{Assurance, DeviceId};
+use dialtone::model::identity::{Assurance, DeviceId, Mac};
 use dialtone::simulate::{ClientCertificate, Unit};
 use dialtone::store::Write;
 use rcgen::{CertificateParams, DistinguishedName, DnType};
@@ -127,6 +127,32 @@ async fn another_certificate_for_a_bound_record_gets_nothing_until_it_is_armed()
     assert!(second.account().is_some(), "{:#?}", scene.told(id).await);
     let fresh = scene.device(id).await.status.ratchet.certificate;
     assert!(fresh.is_some() && fresh != bound);
+    scene.stop().await;
+}
+
+/// A record that was entered anew beside the one that the phone is bound to: it is the phone's by the
+/// names of its certificate, and no more than that.
+#[tokio::test]
+async fn a_certificate_that_is_bound_to_another_record_proves_l3_and_is_told() {
+    let (scene, maker, id) = scene().await;
+    let own = certified(&scene, &maker, MAC);
+    phone(&scene, Some(own.clone())).boot_until_quiet(4).await;
+    let bound = scene.device(id).await.status.ratchet.certificate;
+    assert!(bound.is_some(), "{:#?}", scene.told(id).await);
+    let other = Mac::parse(OTHER).unwrap();
+    scene.change(id, |config| config.mac = Some(other)).await;
+    let anew = scene.list(&Listed::default()).await;
+    let mut again = phone(&scene, Some(own));
+    for _ in 0..2 {
+        again.boot_until_quiet(4).await;
+        let told = scene.told(anew).await;
+        assert!(again.account().is_some(), "{told:#?}");
+        let status = scene.device(anew).await.status_now();
+        let proven = (status.assurance, status.ratchet.certificate);
+        assert_eq!(proven, (Assurance::L3, None), "{told:#?}");
+        assert_eq!(scene.alerts(anew).await, [AlertKind::CertMacMismatch]);
+    }
+    assert_eq!(scene.device(id).await.status.ratchet.certificate, bound);
     scene.stop().await;
 }
 

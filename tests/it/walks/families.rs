@@ -46,7 +46,8 @@ pub(super) struct Walk {
     /// It asks once, and then never again.
     #[serde(default)]
     once: bool,
-    /// The MAC that asks is neither the printed one nor at a known distance from it: no lease is its own.
+    /// The MAC that asks is neither the printed one nor at a known distance from it: a lease is its own
+    /// where the inventory has the one that asks.
     #[serde(default)]
     pub(super) elsewhere: bool,
     /// Its MAC, where another family's sample has the same one.
@@ -116,17 +117,6 @@ impl<'a> Player<'a> {
             of.map(|(name, text)| (&*name.clone().leak(), &*text.clone().leak()))
                 .collect()
         };
-        let phone = walk.up.is_empty() && !walk.once;
-        let listed = Listed {
-            family: &walk.family,
-            model: &who.model,
-            mac: Some(mac.as_str()),
-            serial: Some(who.serial.as_str()).filter(|serial| !serial.is_empty()),
-            account: phone.then_some(("214", "s3cret-of-214")),
-            secrets: &borrowed(&secrets),
-            texts: &borrowed(&texts),
-        };
-        let id = scene.list(&listed).await;
         let mut around = scene.around(&format!("127.0.4.{number}"));
         scene.certify(walk.meets == Meets::Public);
         // A script that waits is watched for so long.
@@ -146,6 +136,19 @@ impl<'a> Player<'a> {
             around.pointer = Some(format!("{base}{}", walk.pointer));
         }
         let unit = scene.unit_in(&walk.family, &mac, around);
+        let asks = port.is_some() && walk.elsewhere;
+        let mac = if asks { unit.says().unwrap().mac.bare() } else { mac };
+        let phone = walk.up.is_empty() && !walk.once;
+        let listed = Listed {
+            family: &walk.family,
+            model: &who.model,
+            mac: Some(mac.as_str()),
+            serial: Some(who.serial.as_str()).filter(|serial| !serial.is_empty()),
+            account: phone.then_some(("214", "s3cret-of-214")),
+            secrets: &borrowed(&secrets),
+            texts: &borrowed(&texts),
+        };
+        let id = scene.list(&listed).await;
         Self {
             scene,
             port,

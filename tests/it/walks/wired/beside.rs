@@ -1,17 +1,19 @@
 //! Walk 3: a DHCP server stands already. It has our snippet, and we look on, or know the site's prefix
-//! alone.
+//! alone. By the leases that we see the other walks go as by our own.
 
 use std::process::Command;
 
 use dialtone::model::activation::State;
 use dialtone::model::identity::{Channel, LevelBy};
 use dialtone::store::CheckFilter;
-use jiff::ToSpan as _;
+use jiff::{SignedDuration, ToSpan as _};
 
-use super::super::families::{walk_in, walks};
+use super::super::families::{walk_6_in, walk_in, walks};
 use super::super::port::Port;
 use super::super::scene::Listed;
+use super::certificate::{certified_stage, walk_5};
 use super::families::walk_8;
+use super::switch::walk_7;
 use super::{NETWORK, Stage};
 use crate::dhcp::wire::lab::{Background, Lab};
 use crate::dhcp::wire::raw::Tap;
@@ -132,10 +134,24 @@ fn we_said_nothing(tap: &Tap) {
     assert!(theirs.all(|theirs| theirs), "we said something");
 }
 
-/// Walk 1 by a phone that meets us by plain HTTP, walk 4 by one that never leaves it, and walk 8 by a
-/// switch that its own server's administrator told where we are, as the snippet cannot.
+/// What the checks of the whole stage rest on, where it is a lease or a prefix: only what we saw.
+fn saw_and_gave_nothing(stage: &Stage, tap: &Tap) {
+    let all = CheckFilter {
+        limit: 10_000,
+        ..CheckFilter::default()
+    };
+    let checks = stage.wait(stage.scene.hub().store.checks(&all)).unwrap();
+    let by = |by: LevelBy| checks.iter().filter(|check| check.level_by == by).count();
+    assert!(by(LevelBy::Observed) > 5, "{}", by(LevelBy::Observed));
+    assert_eq!(by(LevelBy::Lease) + by(LevelBy::Prefix), 0);
+    we_said_nothing(tap);
+}
+
+/// Walk 1 by a phone that meets us by plain HTTP, walk 4 by one that never leaves it, walk 6 by one that
+/// forgets, walk 7 by a switch whose port has a MAC of its own, and walk 8 by one that its own server's
+/// administrator told where we are, as the snippet cannot.
 #[test]
-fn walks_1_4_and_8_beside_kea_by_the_leases_that_we_see() {
+fn walks_1_4_6_7_and_8_beside_kea_by_the_leases_that_we_see() {
     let mut lab = Lab::new();
     lab.host("other", "sw", Some("10.99.0.3/16"));
     lab.host("c1", "sw", None);
@@ -154,17 +170,33 @@ fn walks_1_4_and_8_beside_kea_by_the_leases_that_we_see() {
             stage.wait(walk_in(&stage.scene, Some(port), &walk, number));
         }
     }
+    for (number, walk) in walks(|walk| walk.family == "polycom/ucs") {
+        let port = Port::new(&stage.lab, "c1");
+        stage.wait(walk_6_in(&stage.scene, Some(port), &walk, number));
+    }
+    walk_7(&stage, 1, SignedDuration::from_mins(7));
     let told = walk_8(&stage);
     assert_eq!(told.server.unwrap().to_string(), "10.99.0.3");
-    let all = CheckFilter {
-        limit: 10_000,
-        ..CheckFilter::default()
-    };
-    let checks = stage.wait(stage.scene.hub().store.checks(&all)).unwrap();
-    let by = |by: LevelBy| checks.iter().filter(|check| check.level_by == by).count();
-    assert!(by(LevelBy::Observed) > 5, "{}", by(LevelBy::Observed));
-    assert_eq!(by(LevelBy::Lease) + by(LevelBy::Prefix), 0);
-    we_said_nothing(&tap);
+    saw_and_gave_nothing(&stage, &tap);
+    stage.stop();
+}
+
+/// Walk 2 by a phone that opens HTTPS at once, and walk 5 by one whose maker gave it a certificate.
+#[test]
+fn walks_2_and_5_beside_kea_by_the_leases_that_we_see() {
+    let mut lab = Lab::new();
+    lab.host("other", "sw", Some("10.99.0.3/16"));
+    lab.host("c1", "sw", None);
+    let (stage, public) = certified_stage(lab, "observe");
+    let tap = stage.lab.tap("srv");
+    let _kea = stage.kea();
+    for (number, walk) in walks(|walk| walk.family == "fanvil/x") {
+        let mut port = Port::new(&stage.lab, "c1");
+        port.public_roots = vec![public.der.clone()];
+        stage.wait(walk_in(&stage.scene, Some(port), &walk, number));
+    }
+    walk_5(&stage, &public, LevelBy::Observed);
+    saw_and_gave_nothing(&stage, &tap);
     stage.stop();
 }
 

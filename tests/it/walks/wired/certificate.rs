@@ -15,10 +15,8 @@ use crate::simulate_bench::Ca;
 const FAMILY: &str = "yealink/sip-t4-t5";
 const MAC: &str = "805ec0d57d72";
 
-#[test]
-fn walk_5_by_a_lease_of_our_own() {
-    let mut lab = Lab::new();
-    lab.host("c1", "sw", None);
+/// A server with a certificate that the factory trusts, and a maker all of whose phones carry one.
+pub(super) fn certified_stage(lab: Lab, mode: &str) -> (Stage, Ca) {
     let public = Ca::new("Public Roots");
     let file = lab.path("server.pem");
     std::fs::write(&file, public.server_of(&["10.99.0.1"])).unwrap();
@@ -34,7 +32,20 @@ fn walk_5_by_a_lease_of_our_own() {
     let more = format!(
         "interface = [\"eth0\"]\n{NETWORK}[tls]\ncertificate = [{{ chain_file = \"{file}\", key_file = \"{file}\" }}]\n"
     );
-    let stage = Stage::topped(lab, &top, "server", "", &more);
+    (Stage::topped(lab, &top, mode, "", &more), public)
+}
+
+#[test]
+fn walk_5_by_a_lease_of_our_own() {
+    let mut lab = Lab::new();
+    lab.host("c1", "sw", None);
+    let (stage, public) = certified_stage(lab, "server");
+    walk_5(&stage, &public, LevelBy::Lease);
+    stage.stop();
+}
+
+/// The leases that are seen are of this kind.
+pub(super) fn walk_5(stage: &Stage, public: &Ca, by: LevelBy) {
     let maker = stage.wait(anchored(&stage.scene));
     let id = stage.wait(stage.scene.list(&Listed::default()));
     let boots = |certificate| {
@@ -65,6 +76,5 @@ fn walk_5_by_a_lease_of_our_own() {
     assert_eq!(alerts(), [AlertKind::CertificateExpected]);
     let checks = stage.wait(stage.scene.checks(id));
     assert!(checks.iter().any(|check| check.channel == Channel::Dhcp));
-    assert!(checks.iter().any(|check| check.level_by == LevelBy::Lease));
-    stage.stop();
+    assert!(checks.iter().any(|check| check.level_by == by));
 }

@@ -8,9 +8,10 @@ use dialtone::store::CheckFilter;
 use super::super::families::{IMAGE, Meets, walk_6_in, walk_in, walks};
 use super::super::port::Port;
 use super::super::scene::Listed;
-use super::{NETWORK, Stage};
+use super::Stage;
+use super::certificate::certified_stage;
 use crate::dhcp::wire::lab::Lab;
-use crate::simulate_bench::{Ca, conduct};
+use crate::simulate_bench::conduct;
 
 #[test]
 fn each_family_comes_up_by_a_lease_of_our_own() {
@@ -21,7 +22,7 @@ fn each_family_comes_up_by_a_lease_of_our_own() {
     let _images = stage.lab.spawn("srv", "busybox", &images);
     stage.wait(stage.scene.offers_image("http://10.99.0.1:8000/nos"));
     // Without a public certificate there is no HTTPS for those who trust no other.
-    for (number, walk) in walks(|walk| walk.meets != Meets::Public && !walk.elsewhere) {
+    for (number, walk) in walks(|walk| walk.meets != Meets::Public) {
         let port = Port::new(&stage.lab, "c1");
         stage.wait(walk_in(&stage.scene, Some(port), &walk, number));
     }
@@ -44,14 +45,7 @@ fn each_family_comes_up_by_a_lease_of_our_own() {
 fn walk_2_by_a_lease_of_our_own() {
     let mut lab = Lab::new();
     lab.host("c1", "sw", None);
-    let ca = Ca::new("Public Roots");
-    let file = lab.path("server.pem");
-    std::fs::write(&file, ca.server_of(&["10.99.0.1"])).unwrap();
-    let file = file.display();
-    let more = format!(
-        "interface = [\"eth0\"]\n{NETWORK}[tls]\ncertificate = [{{ chain_file = \"{file}\", key_file = \"{file}\" }}]\n"
-    );
-    let stage = Stage::new(lab, "server", "", &more);
+    let (stage, ca) = certified_stage(lab, "server");
     for (number, walk) in walks(|walk| walk.meets == Meets::Public) {
         let mut port = Port::new(&stage.lab, "c1");
         port.public_roots = vec![ca.der.clone()];

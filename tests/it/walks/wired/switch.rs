@@ -16,7 +16,7 @@ use crate::simulate_bench::conduct;
 const FAMILY: &str = "arista/eos";
 
 /// Somebody does what the next step says when so much time has passed since the switch was listed.
-fn walk_7(stage: &Stage, number: u8, after: SignedDuration) {
+pub(super) fn walk_7(stage: &Stage, number: u8, after: SignedDuration) {
     let shell = Shell::of(&stage.scene);
     let conduct = conduct(FAMILY);
     let mut who = Identity::sample(&conduct).unwrap();
