@@ -2,8 +2,8 @@
 //! reports, word by word against a text that was checked with the vendor's sheet. What recognises a
 //! request is not in it: requests show that.
 
-use std::collections::BTreeMap;
-use std::fmt::{Debug, Write as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
@@ -11,11 +11,28 @@ use dialtone::catalog::manifest::{Artefact, ByModel, Family, OptionMatch, Refusa
 
 use super::{FIXTURES, catalog, vendors};
 
+/// The conduct of a vendor: each line with its kind, which is its name without whose it is.
+pub(super) struct Described(Vec<(&'static str, String)>);
+
+impl Described {
+    pub(super) fn text(&self) -> String {
+        let lines = self.0.iter();
+        lines.map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    /// The kinds of the lines that the other one has not, and the other way about.
+    pub(super) fn differences(&self, other: &Self) -> BTreeSet<&'static str> {
+        let (own, others) = (BTreeSet::from_iter(&self.0), BTreeSet::from_iter(&other.0));
+        let apart = own.symmetric_difference(&others);
+        apart.map(|(kind, _)| *kind).collect()
+    }
+}
+
 /// The conduct of a vendor as text.
-pub(super) fn described(vendor: &Vendor) -> String {
-    let mut out = String::new();
-    let mut line = |name: &str, value: &dyn Debug| {
-        writeln!(out, "{name}: {value:?}").expect("a text grows");
+pub(super) fn described(vendor: &Vendor) -> Described {
+    let mut out = Vec::new();
+    let mut line = |name: &'static str, value: &dyn Debug| {
+        out.push((name, format!("{name}: {value:?}")));
     };
     line("names", &vendor.names);
     line("default family", &vendor.default_family);
@@ -28,12 +45,12 @@ pub(super) fn described(vendor: &Vendor) -> String {
     for family in vendor.families.values() {
         described_family(&mut out, family);
     }
-    out
+    Described(out)
 }
 
-fn described_family(out: &mut String, family: &Family) {
-    let mut line = |name: &str, value: &dyn Debug| {
-        writeln!(out, "{} {name}: {value:?}", family.id).expect("a text grows");
+fn described_family(out: &mut Vec<(&'static str, String)>, family: &Family) {
+    let mut line = |name: &'static str, value: &dyn Debug| {
+        out.push((name, format!("{} {name}: {value:?}", family.id)));
     };
     line("label", &family.label);
     line("reach", &family.reach);
@@ -99,9 +116,9 @@ fn described_family(out: &mut String, family: &Family) {
     }
 }
 
-fn described_artefact(out: &mut String, family: &str, artefact: &Artefact) {
-    let mut line = |name: &str, value: &dyn Debug| {
-        writeln!(out, "{family} {} {name}: {value:?}", artefact.id).expect("a text grows");
+fn described_artefact(out: &mut Vec<(&'static str, String)>, family: &str, artefact: &Artefact) {
+    let mut line = |name: &'static str, value: &dyn Debug| {
+        out.push((name, format!("{family} {} {name}: {value:?}", artefact.id)));
     };
     let files = (&artefact.template, &artefact.bootstrap);
     line("kind", &(artefact.kind.as_str(), artefact.scope));
@@ -149,7 +166,7 @@ pub(super) fn golden(vendor: &str) -> String {
 #[test]
 fn every_vendor_behaves_as_its_sheet_says() {
     for id in vendors() {
-        let text = described(&catalog().vendors[&id]);
+        let text = described(&catalog().vendors[&id]).text();
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             let path = Path::new(FIXTURES).join(&id).join("conduct.txt");
             fs::write(path, &text).expect("room");

@@ -1,13 +1,15 @@
 //! Each word of a manifest is changed once, and something notices: it does not load, a request is
-//! answered differently, or the conduct is another. What a template does is held by the golden files.
+//! answered differently, a client is told something else, or the conduct is another, by a word of a
+//! kind for which [`BY_CONDUCT`] names what obeys it. What a template does is held by the golden files.
 //! With `DIALTONE_FULL=1` or for a vendor that is named every change is tried, else one in [`STRIDE`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use dialtone::catalog::{Catalog, Files};
 
-use super::conduct::{described, golden};
+use super::conduct::{Described, described, golden};
+use super::dhcp;
 use super::requests::{Vector, differences, vectors};
 use super::{files, vendors};
 
@@ -98,6 +100,13 @@ const WRITTEN_OUT: [&str; 4] = [
     "tftp = 1",
     "useful_from = \"credential\"",
 ];
+
+/// Kinds of words that no request and no reply shows, and the test that fails where nothing obeys them.
+const BY_CONDUCT: [(&str, &str); 0] = [];
+
+fn obeyed(kind: &str) -> bool {
+    BY_CONDUCT.iter().any(|(known, _)| *known == kind)
+}
 
 fn changes(text: &str) -> Vec<Change> {
     let lines: Vec<&str> = text.lines().collect();
@@ -245,40 +254,68 @@ fn deaf(vendor: &str, files: &Files) -> Files {
     files
 }
 
-/// What a vendor answers to, and how its units behave.
+/// What a vendor answers to, what its clients are told, and how its units behave.
 struct Oracle<'a> {
     vendor: &'a str,
     files: Files,
-    conduct: String,
+    conduct: Described,
     vectors: Vec<Vector>,
+    /// Of each family, where clients are asked for.
+    clients: Vec<(String, String)>,
+    /// What these are told otherwise than their files say, as the manifests are alone here.
+    told: Vec<String>,
+}
+
+/// Who notices a change.
+#[derive(Debug, PartialEq, Eq)]
+enum Noticed {
+    /// It does not load, or a request or a client is answered differently.
+    Shown,
+    /// Lines of these kinds in the conduct, and nothing else; none of them is nobody.
+    By(BTreeSet<&'static str>),
 }
 
 impl<'a> Oracle<'a> {
     fn new(vendor: &'a str, files: Files, asks: bool) -> Self {
         let (catalog, problems) = Catalog::from_files(&files);
         let catalog = catalog.unwrap_or_else(|| panic!("{problems:#?}"));
-        let vectors = if asks {
-            own_vectors(vendor, &catalog)
+        let (vectors, clients) = if asks {
+            (own_vectors(vendor, &catalog), dhcp::golden(vendor))
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
-        Self {
+        let mut oracle = Self {
             conduct: described(&catalog.vendors[vendor]),
             vendor,
             files,
             vectors,
-        }
+            clients,
+            told: Vec::new(),
+        };
+        oracle.told = oracle.tells(&catalog);
+        oracle
     }
 
-    fn notices(&self, path: &str, text: &str) -> bool {
+    fn tells(&self, catalog: &Catalog) -> Vec<String> {
+        let clients = self.clients.iter();
+        let told = clients.map(|(family, text)| dhcp::check(catalog, self.vendor, family, text));
+        told.flatten().collect()
+    }
+
+    fn notices(&self, path: &str, text: &str) -> Noticed {
         let mut files = self.files.clone();
         files.0.insert(path.to_owned(), text.as_bytes().to_vec());
         let (Some(catalog), _) = Catalog::from_files(&files) else {
-            return true;
+            return Noticed::Shown;
         };
-        let own = catalog.vendors.get(self.vendor);
-        own.is_none_or(|own| described(own) != self.conduct)
-            || !differences(&catalog, &self.vectors).is_empty()
+        let Some(own) = catalog.vendors.get(self.vendor) else {
+            return Noticed::Shown;
+        };
+        let differs = !differences(&catalog, &self.vectors).is_empty();
+        if differs || self.tells(&catalog) != self.told {
+            return Noticed::Shown;
+        }
+        Noticed::By(described(own).differences(&self.conduct))
     }
 }
 
@@ -290,25 +327,39 @@ struct Oracles<'a> {
 }
 
 impl Oracles<'_> {
-    fn notice(&self, path: &str, change: &Change, was: &str) -> bool {
+    fn notice(&self, path: &str, change: &Change, was: &str) -> Noticed {
         if names_a_template(was) {
             return self.whole.notices(path, &change.text);
         }
         let text = without_templates(&change.text);
-        path.ends_with("family.toml") && self.deaf.notices(path, &text)
-            || self.quick.notices(path, &text)
+        // Words that steer what units do are found quickly, without what recognises requests.
+        if path.ends_with("family.toml")
+            && let Noticed::By(kinds) = self.deaf.notices(path, &text)
+            && !kinds.is_empty()
+            && kinds.iter().all(|kind| obeyed(kind))
+        {
+            return Noticed::By(kinds);
+        }
+        self.quick.notices(path, &text)
     }
 
-    /// Changes of one file that nothing notices.
+    /// Changes of one file that nothing notices, or a kind of conduct that nobody is known to obey.
     fn survivors(&self, path: &str) -> Vec<String> {
         let text = String::from_utf8(self.whole.files.0[path].clone()).expect("UTF-8");
         let lines: Vec<&str> = text.lines().collect();
         let changes: Vec<Change> = changes(&text).into_iter().step_by(stride()).collect();
         let left = |part: &[Change]| -> Vec<String> {
-            part.iter()
-                .filter(|change| !self.notice(path, change, lines[change.line - 1]))
-                .map(|change| format!("{path}:{}: {}", change.line, change.what))
-                .collect()
+            let missed = part.iter().filter_map(|change| {
+                let by = match self.notice(path, change, lines[change.line - 1]) {
+                    Noticed::By(kinds) if kinds.is_empty() => String::new(),
+                    Noticed::By(kinds) if !kinds.iter().all(|kind| obeyed(kind)) => {
+                        format!(" (by the conduct alone: {kinds:?})")
+                    }
+                    Noticed::By(_) | Noticed::Shown => return None,
+                };
+                Some(format!("{path}:{}: {}{by}", change.line, change.what))
+            });
+            missed.collect()
         };
         thread::scope(|scope| {
             let workers: Vec<_> = changes
@@ -343,7 +394,8 @@ fn check(vendor: &str) {
     };
     let conduct = golden(vendor);
     assert_eq!(
-        oracles.whole.conduct, conduct,
+        oracles.whole.conduct.text(),
+        conduct,
         "{vendor}: no template changes the conduct"
     );
     let prefix = format!("{vendor}/");
