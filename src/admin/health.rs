@@ -78,6 +78,9 @@ pub struct ModelRow {
     pub serves: Option<String>,
     /// Versions that its units were seen with, some of them.
     pub seen: BTreeSet<String>,
+    /// The artefact that tells it another version, and the name of that version's file; none where
+    /// its family's folder knows no way.
+    pub upgrade: Option<(String, String)>,
     /// Call servers that their lines register at, some of them.
     pub registrars: BTreeSet<String>,
     /// How many are up, or would come up today.
@@ -531,6 +534,10 @@ fn model_row(lens: &Lens, family: &Family, view: &DeviceView) -> ModelRow {
             .of(&config.model)
             .map(ToString::to_string),
         seen: BTreeSet::new(),
+        upgrade: family
+            .firmware
+            .as_ref()
+            .map(|rule| (rule.told_by.clone(), rule.name.source().to_owned())),
         registrars: BTreeSet::new(),
         today: 0,
         blocked: BTreeMap::new(),

@@ -50,6 +50,28 @@ impl Catalog {
         found
     }
 
+    /// Artefacts that none of these requests asks for: each is a vendor, a family and an artefact's id.
+    pub fn unasked(&self, asked: &BTreeSet<(String, String, String)>) -> Vec<Problem> {
+        let mut found = Vec::new();
+        for family in self.vendors.values().flat_map(|of| of.families.values()) {
+            let file = format!("{}/{}/family.toml", family.vendor, family.id);
+            for artefact in &family.artefacts {
+                let own = (
+                    family.vendor.clone(),
+                    family.id.clone(),
+                    artefact.id.clone(),
+                );
+                if !asked.contains(&own) {
+                    let line = self.line(&file, &format!("id = {:?}", artefact.id));
+                    let what = format!("no fixture asks for the artefact {}", artefact.id);
+                    let hint = "a line of requests.jsonl with its path, as a unit sends it";
+                    found.push(Problem::warning(&file, line, what, hint));
+                }
+            }
+        }
+        found
+    }
+
     /// The vocabulary as a family has it; items of which it says nothing are left out.
     pub fn coverage(&self, family: &Family) -> BTreeMap<&str, Covered> {
         let reads = self.read_by(family);

@@ -145,7 +145,8 @@ pub(super) fn catalog(named: &[PathBuf]) -> Result<Arc<Catalog>, Fail> {
     catalog.ok_or_else(|| Fail::usage("profiles", "the manifests have errors"))
 }
 
-fn facts(request: Value) -> Result<Facts, String> {
+/// The request that a line of input says.
+pub(super) fn facts(request: Value) -> Result<Facts, String> {
     let request: Request = serde_json::from_value(request).map_err(|error| error.to_string())?;
     let channel = Channel::parse(&request.channel).ok_or_else(|| {
         format!(

@@ -15,6 +15,7 @@ mod device;
 mod dhcp;
 pub mod exit;
 mod explain;
+mod fixtures;
 mod globals;
 mod group;
 mod health;

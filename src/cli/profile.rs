@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::client::Call;
 use super::device::put;
 use super::exit::{Exit, Fail};
+use super::fixtures;
 use super::globals::{DONE, Globals, Session};
 use super::out::{self, Out};
 use crate::catalog::{Catalog, Problem, Severity, load};
@@ -36,6 +37,10 @@ enum Verb {
         /// Folder with manifests; may be given several times, an earlier one wins [default: profiles]
         #[arg(long, value_name = "DIR")]
         profiles: Vec<PathBuf>,
+        /// Folder with the vendors' fixtures: what asks for no artefact is told [default:
+        /// tests/fixtures/vendors, where it is]
+        #[arg(long, value_name = "DIR")]
+        fixtures: Option<PathBuf>,
     },
     /// Make the draft what devices get
     Publish(Publish),
@@ -93,7 +98,7 @@ impl Which {
 impl Profile {
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, Fail> {
         match self.verb {
-            Verb::Lint { profiles } => lint(globals.out(), &profiles),
+            Verb::Lint { profiles, fixtures } => lint(globals.out(), &profiles, fixtures),
             Verb::List {
                 coverage: false,
                 profiles,
@@ -131,7 +136,7 @@ impl Verb {
                 coverage(session, &session.get(&call)?)?;
                 DONE
             }
-            Self::Lint { profiles } => lint(session.out, &profiles),
+            Self::Lint { profiles, fixtures } => lint(session.out, &profiles, fixtures),
             Self::Publish(publish) => {
                 let mut body = Map::new();
                 put(&mut body, "reason", Some(&publish.reason));
@@ -221,11 +226,23 @@ fn families(out: Out, folders: &[PathBuf]) -> Result<Exit, Fail> {
     DONE
 }
 
-fn lint(out: Out, folders: &[PathBuf]) -> Result<Exit, Fail> {
+fn lint(out: Out, folders: &[PathBuf], fixtures: Option<PathBuf>) -> Result<Exit, Fail> {
+    let there = || Some(PathBuf::from(fixtures::FOLDER)).filter(|folder| folder.is_dir());
+    let fixtures = match fixtures {
+        Some(folder) if !folder.is_dir() => {
+            let what = format!("{} is no folder", folder.display());
+            return Err(Fail::usage("fixtures", what));
+        }
+        named => named.or_else(there),
+    };
     let problems = match load::read_folders(&super::explain::folders(folders)) {
         Ok(files) => {
             let (catalog, mut problems) = Catalog::from_files(&files);
-            problems.extend(catalog.iter().flat_map(|catalog| catalog.lint()));
+            for catalog in &catalog {
+                problems.extend(catalog.lint());
+                let folder = fixtures.iter();
+                problems.extend(folder.flat_map(|folder| fixtures::unasked(catalog, folder)));
+            }
             problems
         }
         Err(problem) => vec![problem],

@@ -47,6 +47,7 @@ fn model(row: &ModelRow) -> Value {
         .iter()
         .map(|(code, count)| json!({"code": code, "count": count}))
         .collect();
+    let (told_by, name) = row.upgrade.as_ref().unzip();
     let mut window = Map::new();
     window.insert("armed".to_owned(), json!(row.armed));
     window.insert("open".to_owned(), json!(row.open));
@@ -63,7 +64,7 @@ fn model(row: &ModelRow) -> Value {
         "ceiling": row.ceiling.as_str(),
         "window": window,
         "waiver": row.waiver,
-        "firmware": {"serves": row.serves, "seen": row.seen},
+        "firmware": {"serves": row.serves, "seen": row.seen, "told_by": told_by, "name": name},
         "registrar": row.registrars,
         "today": row.today,
         "blocked": blocked,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use dialtone::catalog::Catalog;
 use dialtone::hub::{Bases, News};
 use dialtone::model::activation::{Check, CheckKind, Outcome};
 use dialtone::model::event::Sighting;
@@ -78,7 +79,7 @@ async fn doctor_says_what_is_wrong_and_what_mends_it() {
         "vendor": "cisco", "family": "spa", "model": "SPA942", "site": "hq", "devices": 1, "reach": "full",
         "first": ["http", "tftp"], "trusts": "vendor-ca:cisco", "tls": "1.0", "ceiling": "L1",
         "window": {"armed": 1, "open": 0}, "waiver": null, "today": 0,
-        "firmware": {"serves": null, "seen": []}, "registrar": ["berlin"],
+        "firmware": {"serves": null, "seen": [], "told_by": null, "name": null}, "registrar": ["berlin"],
         "blocked": [{"code": "needs-waiver", "count": 1}],
     });
     assert_eq!(spa, &expect);
@@ -90,6 +91,19 @@ async fn doctor_says_what_is_wrong_and_what_mends_it() {
     assert!(!codes(&far).contains(&("red", "corroborate-prefix")));
     let hq = server.get("/doctor?site=hq").await.good();
     assert!(!codes(&hq).contains(&("yellow", "needs-waiver")));
+    // Which way another version goes.
+    let mut files = crate::vendors::files().clone();
+    files.0.retain(|path, _| path.starts_with("cisco/") || !path.contains('/'));
+    let family = files.0.get_mut("cisco/spa/family.toml").unwrap();
+    family.extend(b"\n[firmware]\ntold_by = \"device-config\"\nname = \"{model}-{firmware}.bin\"\n");
+    let (catalog, problems) = Catalog::from_files(&files);
+    let catalog = catalog.unwrap_or_else(|| panic!("{problems:#?}"));
+    server.hub.catalog.store(catalog);
+    let hq = server.get("/doctor?site=hq").await.good();
+    let told = json!({
+        "serves": null, "seen": [], "told_by": "device-config", "name": "{model}-{firmware}.bin",
+    });
+    assert_eq!(hq["models"][0]["firmware"], told, "{hq}");
     server
         .get("/doctor?site=nowhere")
         .await

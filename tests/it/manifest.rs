@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use dialtone::catalog::manifest::Artefact;
 use dialtone::catalog::{Ask, Catalog, Files, HintKind, load};
 use dialtone::engine::facts::{DhcpFacts, Facts, Target};
 use dialtone::engine::identify::claims;
@@ -85,6 +87,39 @@ fn lint_tells_what_is_unconfirmed_left_unsaid_or_another_vendors_too() {
         .filter(|problem| problem.what.contains("is matched"));
     let rivals: Vec<String> = rivals.map(ToString::to_string).collect();
     assert!(rivals.is_empty(), "{rivals:#?}");
+}
+
+/// The verb reads what units send, and tells what none of them asks for: here what one vendor's would.
+#[test]
+fn lint_tells_what_no_fixture_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let without = "aastra";
+    for entry in fs::read_dir(crate::vendors::FIXTURES).unwrap().flatten() {
+        let requests = entry.path().join("requests.jsonl");
+        if requests.exists() && entry.file_name() != without {
+            let own = folder.path().join(entry.file_name());
+            fs::create_dir(&own).unwrap();
+            fs::copy(requests, own.join("requests.jsonl")).unwrap();
+        }
+    }
+    let done = Command::new(env!("CARGO_BIN_EXE_dialtone"))
+        .args(["profile", "lint", "--json", "--fixtures"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let told: Vec<serde_json::Value> = serde_json::from_slice(&done.stdout).unwrap();
+    let told = told.iter().filter_map(|problem| {
+        let what = problem["what"].as_str()?.strip_prefix("no fixture asks for the artefact ")?;
+        Some(format!("{}: {what}", problem["file"].as_str()?))
+    });
+    let own = crate::vendors::catalog();
+    let families = own.vendors[without].families.values();
+    let expect = families.flat_map(|family| {
+        let of = |one: &Artefact| format!("{without}/{}/family.toml: {}", family.id, one.id);
+        family.artefacts.iter().map(of).collect::<Vec<_>>()
+    });
+    assert_eq!(Vec::from_iter(told), Vec::from_iter(expect));
 }
 
 #[test]
