@@ -278,6 +278,13 @@ async fn every_refusal_has_its_code_and_names_its_field() {
         "keys.side.1",
     )
     .await;
+    // A side car has 40 keys, and a phone six of them.
+    for page in ["expansion-6.41", "expansion-7.1"] {
+        let (car, n) = page.split_once('.').unwrap();
+        let n: u16 = n.parse().unwrap();
+        let key = keys(json!({"page": car, "n": n, "type": "blf"}));
+        check(key, 422, "key-invalid", &format!("keys.{page}")).await;
+    }
     // All of it at once, and nothing of it is stored.
     let told = server
         .post(
