@@ -238,7 +238,7 @@ fn lint(out: Out, folders: &[PathBuf], fixtures: Option<PathBuf>) -> Result<Exit
     let problems = match load::read_folders(&super::explain::folders(folders)) {
         Ok(files) => {
             let (catalog, mut problems) = Catalog::from_files(&files);
-            for catalog in &catalog {
+            if let Some(catalog) = &catalog {
                 problems.extend(catalog.lint());
                 let folder = fixtures.iter();
                 problems.extend(folder.flat_map(|folder| fixtures::unasked(catalog, folder)));

@@ -47,7 +47,8 @@ fn model(row: &ModelRow) -> Value {
         .iter()
         .map(|(code, count)| json!({"code": code, "count": count}))
         .collect();
-    let (told_by, name) = row.upgrade.as_ref().unzip();
+    let upgrade = row.upgrade.as_ref();
+    let (told_by, name) = upgrade.map(|(by, name)| (by, name)).unzip();
     let mut window = Map::new();
     window.insert("armed".to_owned(), json!(row.armed));
     window.insert("open".to_owned(), json!(row.open));

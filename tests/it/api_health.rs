@@ -93,9 +93,12 @@ async fn doctor_says_what_is_wrong_and_what_mends_it() {
     assert!(!codes(&hq).contains(&("yellow", "needs-waiver")));
     // Which way another version goes.
     let mut files = crate::vendors::files().clone();
-    files.0.retain(|path, _| path.starts_with("cisco/") || !path.contains('/'));
+    files
+        .0
+        .retain(|path, _| path.starts_with("cisco/") || !path.contains('/'));
     let family = files.0.get_mut("cisco/spa/family.toml").unwrap();
-    family.extend(b"\n[firmware]\ntold_by = \"device-config\"\nname = \"{model}-{firmware}.bin\"\n");
+    family
+        .extend(b"\n[firmware]\ntold_by = \"device-config\"\nname = \"{model}-{firmware}.bin\"\n");
     let (catalog, problems) = Catalog::from_files(&files);
     let catalog = catalog.unwrap_or_else(|| panic!("{problems:#?}"));
     server.hub.catalog.store(catalog);

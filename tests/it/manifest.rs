@@ -110,7 +110,9 @@ fn lint_tells_what_no_fixture_asks_for() {
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let told: Vec<serde_json::Value> = serde_json::from_slice(&done.stdout).unwrap();
     let told = told.iter().filter_map(|problem| {
-        let what = problem["what"].as_str()?.strip_prefix("no fixture asks for the artefact ")?;
+        let what = problem["what"]
+            .as_str()?
+            .strip_prefix("no fixture asks for the artefact ")?;
         Some(format!("{}: {what}", problem["file"].as_str()?))
     });
     let own = crate::vendors::catalog();

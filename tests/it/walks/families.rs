@@ -137,7 +137,11 @@ impl<'a> Player<'a> {
         }
         let unit = scene.unit_in(&walk.family, &mac, around);
         let asks = port.is_some() && walk.elsewhere;
-        let mac = if asks { unit.says().unwrap().mac.bare() } else { mac };
+        let mac = if asks {
+            unit.says().unwrap().mac.bare()
+        } else {
+            mac
+        };
         let phone = walk.up.is_empty() && !walk.once;
         let listed = Listed {
             family: &walk.family,

@@ -61,7 +61,11 @@ impl Golden {
     /// Which values of its site it is told by.
     pub(crate) fn values(&self) -> Vec<&str> {
         let values = self.said.get("vars").and_then(Value::as_object);
-        values.into_iter().flatten().map(|(name, _)| &**name).collect()
+        values
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| &**name)
+            .collect()
     }
 
     pub(crate) fn mac(&self) -> [u8; 6] {
