@@ -104,7 +104,7 @@ const WRITTEN_OUT: [&str; 4] = [
 ];
 
 /// Kinds of words that no request and no reply shows, and the test that fails where nothing obeys them.
-const BY_CONDUCT: [(&str, &str); 31] = [
+const BY_CONDUCT: [(&str, &str); 32] = [
     ("PnP", "walk_1_pnp_there"),
     ("MAC offset", "each_family_comes_up_by_a_lease_of_our_own"),
     ("TLS", "who_opens_https_with_us_and_who_does_not"),
@@ -141,6 +141,7 @@ const BY_CONDUCT: [(&str, &str); 31] = [
     ("kind", "every_request_is_answered_as_expected"),
     ("lines", "every_refusal_has_its_code_and_names_its_field"),
     ("models", "every_request_is_answered_as_expected"),
+    ("names", "every_request_is_answered_as_expected"),
     ("never", "a_family_that_keeps_is_never_emptied"),
     ("pin", "a_pin_is_included_where_the_manifest_says_so"),
     ("port MAC", "each_family_comes_up_by_a_lease_of_our_own"),
