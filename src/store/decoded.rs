@@ -6,15 +6,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::codec_device::ConfigRow;
-use super::engine::{self, Engine, View};
+use super::engine::{self, Engine, Held, View};
 use super::error::StoreError;
 use crate::model::device::{Config, Status};
 
 /// Devices in each of the two halves.
 const HALF: usize = 4096;
 
-/// Bytes of a row, and what they say.
-type Row<T> = (Vec<u8>, Arc<T>);
+/// A row, and what it says.
+type Row<T> = (Held, Arc<T>);
 
 /// Two halves: the older one goes as a whole when the younger is full.
 pub(crate) struct Decoded<T>(Mutex<Halves<T>>);
@@ -34,14 +34,14 @@ impl<T> Default for Decoded<T> {
 }
 
 impl<T> Decoded<T> {
-    /// What these bytes say, if they were decoded lately.
-    fn get(&self, key: &[u8], bytes: &[u8]) -> Option<Arc<T>> {
+    /// What this row says, if it was decoded lately.
+    fn get(&self, key: &[u8], row: &Held) -> Option<Arc<T>> {
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((held, half)) = halves.young.get(key) {
-            return (held == bytes).then(|| Arc::clone(half));
+            return same(held, row).then(|| Arc::clone(half));
         }
         let (held, half) = halves.old.remove(key)?;
-        if held != bytes {
+        if !same(&held, row) {
             return None;
         }
         let found = Arc::clone(&half);
@@ -49,11 +49,16 @@ impl<T> Decoded<T> {
         Some(found)
     }
 
-    /// Keeps what these bytes say.
-    pub(crate) fn put(&self, key: &[u8], bytes: &[u8], half: &Arc<T>) {
+    /// Keeps what this row says.
+    pub(crate) fn put(&self, key: &[u8], row: &Held, half: &Arc<T>) {
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        halves.put(key.to_vec(), (bytes.to_vec(), Arc::clone(half)));
+        halves.put(key.to_vec(), (Arc::clone(row), Arc::clone(half)));
     }
+}
+
+/// One that is where it was is not compared: it was looked at when it was decoded.
+fn same(kept: &Held, row: &Held) -> bool {
+    Arc::ptr_eq(kept, row) || kept == row
 }
 
 impl<T> Halves<T> {
@@ -85,21 +90,33 @@ impl View for Reader<'_> {
         self.engine.malformed(key, what)
     }
 
-    fn config(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Config>, StoreError> {
-        if let Some(config) = self.configs.get(key, bytes) {
-            return Ok(config);
-        }
-        let config = Arc::new(self.read::<ConfigRow>(key, bytes)?.config);
-        self.configs.put(key, bytes, &config);
-        Ok(config)
+    fn config(&self, key: &[u8]) -> Result<Option<Arc<Config>>, StoreError> {
+        self.half(self.configs, key, |bytes| {
+            Ok(self.read::<ConfigRow>(key, bytes)?.config)
+        })
     }
 
-    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Status>, StoreError> {
-        if let Some(status) = self.statuses.get(key, bytes) {
-            return Ok(status);
+    fn status(&self, key: &[u8]) -> Result<Option<Arc<Status>>, StoreError> {
+        self.half(self.statuses, key, |bytes| self.read(key, bytes))
+    }
+}
+
+impl Reader<'_> {
+    /// A row, decoded now or lately.
+    fn half<T>(
+        &self,
+        kept: &Decoded<T>,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<Arc<T>>, StoreError> {
+        let Some(row) = self.engine.held(key)? else {
+            return Ok(None);
+        };
+        if let Some(half) = kept.get(key, &row) {
+            return Ok(Some(half));
         }
-        let status = Arc::new(self.read::<Status>(key, bytes)?);
-        self.statuses.put(key, bytes, &status);
-        Ok(status)
+        let half = Arc::new(read(self.engine.proven(key, &row)?)?);
+        kept.put(key, &row, &half);
+        Ok(Some(half))
     }
 }

@@ -24,8 +24,10 @@ use crate::model::device::{Config, Status};
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
 /// A value, or what is wrong with it.
 pub(crate) type Read = Result<Vec<u8>, StoreError>;
+/// A value with its checksum. Whoever keeps what it says knows it again by its place.
+pub(crate) type Held = Arc<Vec<u8>>;
 /// Key, and the value that it has from now on.
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type Change = (Vec<u8>, Option<Held>);
 
 /// Where rows are read from: an engine, or an engine beneath changes that are not applied yet.
 pub(crate) trait View {
@@ -53,14 +55,15 @@ pub(crate) trait View {
         codec::decode(bytes).map_err(|error| self.malformed(key, &error.0))
     }
 
-    /// The wanted half of a device out of its row.
-    fn config(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Config>, StoreError> {
-        Ok(Arc::new(self.read::<ConfigRow>(key, bytes)?.config))
+    /// The wanted half of a device by its row's key.
+    fn config(&self, key: &[u8]) -> Result<Option<Arc<Config>>, StoreError> {
+        let row = self.load::<ConfigRow>(key)?;
+        Ok(row.map(|row| Arc::new(row.config)))
     }
 
-    /// The seen half of a device out of its row.
-    fn status(&self, key: &[u8], bytes: &[u8]) -> Result<Arc<Status>, StoreError> {
-        self.read(key, bytes).map(Arc::new)
+    /// The seen half of a device by its row's key.
+    fn status(&self, key: &[u8]) -> Result<Option<Arc<Status>>, StoreError> {
+        Ok(self.load(key)?.map(Arc::new))
     }
 
     /// Rows of `from..to`, decoded.
@@ -207,13 +210,6 @@ impl Engine {
 
     /// All changes or none. When `durable`, comes back after the flush.
     pub(crate) fn apply(&self, changes: Vec<Change>, durable: bool) -> Result<(), StoreError> {
-        let changes: Vec<Change> = changes
-            .into_iter()
-            .map(|(key, value)| {
-                let sealed = value.map(|value| seal(&key, value));
-                (key, sealed)
-            })
-            .collect();
         let mut log = self.log();
         self.rows.health()?;
         log.journal.append(&changes)?;
@@ -271,17 +267,27 @@ impl Engine {
     }
 
     fn unseal(&self, key: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let good = sealed
+        let length = self.proven(key, &sealed)?.len();
+        sealed.truncate(length);
+        Ok(sealed)
+    }
+
+    /// The value in front of a checksum that is right.
+    pub(crate) fn proven<'a>(&self, key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], StoreError> {
+        let value = sealed
             .split_last_chunk::<4>()
-            .is_some_and(|(value, sum)| checksum(key, value).to_le_bytes() == *sum);
-        if !good {
-            return Err(StoreError::Corrupt {
+            .filter(|(value, sum)| checksum(key, value).to_le_bytes() == **sum);
+        value
+            .map(|(value, _)| value)
+            .ok_or_else(|| StoreError::Corrupt {
                 file: self.rows.file.clone(),
                 what: format!("a row of {} fails its checksum", name_of(key)),
-            });
-        }
-        sealed.truncate(sealed.len().saturating_sub(4));
-        Ok(sealed)
+            })
+    }
+
+    /// The row of this key as it is held, its checksum not looked at.
+    pub(crate) fn held(&self, key: &[u8]) -> Result<Option<Held>, StoreError> {
+        self.rows.get(key)
     }
 }
 
@@ -305,7 +311,7 @@ impl Drop for Engine {
 
 impl View for Engine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let sealed = self.rows.get(key)?;
+        let sealed = self.rows.get(key)?.map(Arc::unwrap_or_clone);
         sealed.map(|sealed| self.unseal(key, sealed)).transpose()
     }
 
@@ -333,10 +339,16 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
     sum.finalize()
 }
 
-fn seal(key: &[u8], mut value: Vec<u8>) -> Vec<u8> {
+/// A value with its checksum, for [`Engine::apply`].
+pub(crate) fn seal(key: &[u8], mut value: Vec<u8>) -> Held {
     let sum = checksum(key, &value);
     value.extend_from_slice(&sum.to_le_bytes());
-    value
+    Arc::new(value)
+}
+
+/// The value of one that was sealed here.
+pub(crate) fn value_of(held: &Held) -> &[u8] {
+    held.split_last_chunk::<4>().map_or(&[], |(value, _)| value)
 }
 
 /// The table of a key, for people.

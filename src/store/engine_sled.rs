@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::engine::Row;
+use super::engine::{Held, Row};
 use super::error::StoreError;
 use super::home::patiently;
 
@@ -82,7 +82,7 @@ impl SledEngine {
     /// Whether there were changes, which are made.
     pub(crate) fn apply<'a>(
         &self,
-        changes: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+        changes: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Held>)>,
     ) -> Result<bool, StoreError> {
         let mut batch = sled::Batch::default();
         let mut any = false;

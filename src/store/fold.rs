@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
-use super::engine::{Change, Row};
+use super::engine::{Change, Held, Row};
 use super::engine_sled::SledEngine;
 use super::error::StoreError;
 use super::home::sync_dir;
@@ -39,13 +39,13 @@ impl Rows {
         }
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Held>, StoreError> {
         // The guard ends before the engine is asked: what was folded meanwhile is there by then.
-        let changed = self.overlay().get(key).map(Option::<&Vec<u8>>::cloned);
+        let changed = self.overlay().get(key).map(Option::<&Held>::cloned);
         match changed {
             Some(value) => Ok(value),
             None => guarded(&self.file, || match &self.inner {
-                Inner::Sled(engine) => engine.get(key),
+                Inner::Sled(engine) => Ok(engine.get(key)?.map(Arc::new)),
             }),
         }
     }

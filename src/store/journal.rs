@@ -17,6 +17,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::engine::Change;
 use super::error::StoreError;
@@ -121,7 +122,7 @@ impl Journal {
             buffer.extend_from_slice(&key_length.to_be_bytes());
             buffer.extend_from_slice(&length.to_be_bytes());
             buffer.extend_from_slice(key);
-            buffer.extend_from_slice(value.as_deref().unwrap_or_default());
+            buffer.extend_from_slice(value.as_deref().map_or(&[], Vec::as_slice));
         }
         let length = u32::try_from(buffer.len() - FRAME).map_err(|_| too_large())?;
         let mut head = MARK.to_vec();
@@ -348,7 +349,7 @@ fn take(mut bytes: &[u8], changes: &mut Vec<Change>) -> bool {
             return Some((key, None));
         }
         let value = bytes.split_off(..usize::try_from(value).ok()?)?.to_vec();
-        Some((key, Some(value)))
+        Some((key, Some(Arc::new(value))))
     };
     loop {
         match one() {
@@ -366,7 +367,7 @@ mod tests {
 
     fn group(n: u8) -> Vec<Change> {
         vec![
-            (vec![n, 1], Some(vec![n; usize::from(n)])),
+            (vec![n, 1], Some(Arc::new(vec![n; usize::from(n)]))),
             (vec![n, 2], None),
         ]
     }

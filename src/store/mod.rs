@@ -141,7 +141,7 @@ impl Store {
         // This row says that the engine read its files to the end of its first flush.
         let mark = Key::of(Table::Meta).text("_format").done();
         if files == Files::None {
-            let value = home::FORMAT.to_be_bytes().to_vec();
+            let value = engine::seal(&mark, home::FORMAT.to_be_bytes().to_vec());
             engine.apply(vec![(mark, Some(value))], true)?;
             engine.settle()?;
             home::sync_dir(home.dir())?;

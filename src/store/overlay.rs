@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::engine::{Change, Row};
+use super::engine::{Change, Held, Row};
 use super::error::StoreError;
 
 /// Keys and what they are since; none where the row is gone.
-pub(crate) type Table = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub(crate) type Table = BTreeMap<Vec<u8>, Option<Held>>;
 
 /// What a row takes in memory besides its octets.
 const ROW: usize = 128;
@@ -30,7 +30,7 @@ impl Overlay {
 
     pub(crate) fn take(&mut self, changes: Vec<Change>) {
         for (key, value) in changes {
-            self.size += key.len() + value.as_ref().map_or(0, Vec::len) + ROW;
+            self.size += key.len() + value.as_ref().map_or(0, |held| held.len()) + ROW;
             let fresh = key.len() + ROW;
             if let Some(before) = self.young.insert(key, value) {
                 let before = fresh + before.map_or(0, |before| before.len());
@@ -53,7 +53,7 @@ impl Overlay {
     }
 
     /// A row, if it changed; `Some(None)` where it is gone.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Vec<u8>>> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Held>> {
         let old = || self.old.as_ref().and_then(|old| old.get(key));
         self.young.get(key).or_else(old).map(Option::as_ref)
     }
@@ -82,8 +82,8 @@ impl Overlay {
 
 /// Three sorted runs as one: of one key, the first run's row counts.
 fn merge<'a>(
-    young: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
-    old: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    young: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Held>)>,
+    old: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Held>)>,
     rows: impl Iterator<Item = Result<Row, StoreError>>,
     limit: usize,
     order: impl Fn(&[u8], &[u8]) -> Ordering,
@@ -114,7 +114,7 @@ fn merge<'a>(
             None
         };
         match young.or(old) {
-            Some((key, Some(value))) => found.push((key.clone(), value.clone())),
+            Some((key, Some(value))) => found.push((key.clone(), value.to_vec())),
             Some((_, None)) => {}
             None => found.extend(row),
         }
@@ -130,7 +130,7 @@ mod tests {
 
     /// A few keys, so that runs meet.
     fn changes() -> impl Strategy<Value = Vec<Change>> {
-        let value = proptest::option::of(any::<u8>().prop_map(|octet| vec![octet]));
+        let value = proptest::option::of(any::<u8>().prop_map(|octet| Arc::new(vec![octet])));
         proptest::collection::vec((0_u8..12, value), 0..12)
             .prop_map(|rows| rows.into_iter().map(|(k, v)| (vec![k], v)).collect())
     }
@@ -154,7 +154,7 @@ mod tests {
             let mut model = engine.clone();
             for (key, value) in old.into_iter().chain(young) {
                 match value {
-                    Some(value) => drop(model.insert(key, value)),
+                    Some(value) => drop(model.insert(key, value.to_vec())),
                     None => drop(model.remove(&key)),
                 }
             }
@@ -170,11 +170,12 @@ mod tests {
             prop_assert_eq!(found.unwrap(), wanted);
             for key in 0_u8..12 {
                 let key = vec![key];
-                let found = overlay.get(&key).unwrap_or_else(|| engine.get(&key));
+                let found = overlay.get(&key).map(|held| held.map(|held| held.as_ref()));
+                let found = found.unwrap_or_else(|| engine.get(&key));
                 prop_assert_eq!(found, model.get(&key));
             }
             let octets = |table: &Table| -> usize {
-                table.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len) + ROW).sum()
+                table.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, |v| v.len()) + ROW).sum()
             };
             prop_assert_eq!(overlay.size(), octets(&overlay.young));
             drop(aged);

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::Store;
+use super::codec_device::ConfigRow;
 use super::engine::View;
 use super::error::StoreError;
 use super::keyspace::{self, Key, Parts, Table};
@@ -95,7 +96,8 @@ impl Store {
                 let id = Parts::of(&key)
                     .and_then(|mut parts| parts.device())
                     .ok_or_else(|| view.malformed(&key, "it names no device"))?;
-                let device = with_status(view, id, view.config(&key, &bytes)?)?;
+                let config = view.read::<ConfigRow>(&key, &bytes)?.config;
+                let device = with_status(view, id, Arc::new(config))?;
                 if filter.takes(&device) {
                     found.push(device);
                 }
@@ -181,18 +183,15 @@ impl Store {
 /// A device with both halves.
 pub(crate) fn device(view: &impl View, id: DeviceId) -> Result<Option<Device>, StoreError> {
     let key = Key::of(Table::Config).device(id).done();
-    match view.get(&key)? {
-        Some(bytes) => with_status(view, id, view.config(&key, &bytes)?).map(Some),
+    match view.config(&key)? {
+        Some(config) => with_status(view, id, config).map(Some),
         None => Ok(None),
     }
 }
 
 fn with_status(view: &impl View, id: DeviceId, config: Arc<Config>) -> Result<Device, StoreError> {
     let key = Key::of(Table::Status).device(id).done();
-    let status = match view.get(&key)? {
-        Some(bytes) => view.status(&key, &bytes)?,
-        None => Arc::default(),
-    };
+    let status = view.status(&key)?.unwrap_or_default();
     Ok(Device { id, config, status })
 }
 

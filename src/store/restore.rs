@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::backup::{self, BackupError, Part, Summary};
-use super::engine::{Engine, FULL};
+use super::engine::{Engine, FULL, seal};
 use super::home::{self, Home, RESTORING};
 use super::{Options, Store};
 
@@ -84,7 +84,10 @@ async fn build(file: &Path, new: &Path, url: &str) -> Result<Summary, BackupErro
         )?;
         let summary = backup::read(open(file)?, |part| match part {
             Part::Rows(rows) => {
-                let mut rows = rows.into_iter().map(|(key, value)| (key, Some(value)));
+                let mut rows = rows.into_iter().map(|(key, value)| {
+                    let held = seal(&key, value);
+                    (key, Some(held))
+                });
                 loop {
                     let some: Vec<_> = rows.by_ref().take(STRETCH).collect();
                     if some.is_empty() {

@@ -4,12 +4,15 @@
 //! passed it; the reader takes each stretch of the live rows and puts the notes over it. It costs
 //! memory for what changes while the reader runs, and never holds the writer up.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use super::engine::{Engine, Row, View as _};
 use super::error::StoreError;
-use super::stage::Changes;
+
+/// Keys and their values; none where there was no row.
+type Before = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// One consistent view, given out from the first row to the last.
 #[derive(Default)]
@@ -22,7 +25,7 @@ struct State {
     /// Keys up to this one were given out.
     passed: Vec<u8>,
     /// Values before their first change, of keys behind `passed`.
-    before: Changes,
+    before: Before,
     /// A row could not be read when it was to be noted.
     failed: Option<StoreError>,
 }
@@ -69,7 +72,7 @@ impl Snapshot {
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
-            let mut merged: Changes = rows
+            let mut merged: Before = rows
                 .into_iter()
                 .map(|(key, value)| (key, Some(value)))
                 .collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::codec::{self, Stored};
 use super::decoded::Decoded;
-use super::engine::{Engine, Row, View};
+use super::engine::{Engine, Held, Row, View, seal, value_of};
 use super::error::StoreError;
 use super::keyspace::{Key, Table};
 use super::ledger::{Entry, Ledger, Notes};
@@ -14,7 +14,7 @@ use crate::model::device::Status;
 use crate::model::identity::DeviceId;
 
 /// Keys and the values that they will have.
-pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Held>>;
 
 /// One batch on top of its group on top of the engine. Dropped when the batch is refused.
 pub(crate) struct Stage<'a> {
@@ -65,7 +65,8 @@ impl<'a> Stage<'a> {
 
     /// Sets a row.
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.mine.insert(key, Some(value));
+        let held = seal(&key, value);
+        self.mine.insert(key, Some(held));
     }
 
     /// Sets a row that has a shape.
@@ -79,9 +80,10 @@ impl<'a> Stage<'a> {
     pub(crate) fn store_status(&mut self, id: DeviceId, status: Status) -> Result<(), StoreError> {
         let key = Key::of(Table::Status).device(id).done();
         let value = codec::encode(&status).map_err(|error| self.malformed(&key, &error.0))?;
+        let held = seal(&key, value);
         // Should the batch be refused, no row has these bytes.
-        self.statuses.put(&key, &value, &Arc::new(status));
-        self.put(key, value);
+        self.statuses.put(&key, &held, &Arc::new(status));
+        self.mine.insert(key, Some(held));
         Ok(())
     }
 
@@ -106,7 +108,7 @@ impl<'a> Stage<'a> {
 impl View for Stage<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.mine.get(key).or_else(|| self.group.get(key)) {
-            Some(value) => Ok(value.clone()),
+            Some(held) => Ok(held.as_ref().map(|held| value_of(held).to_vec())),
             None => self.engine.get(key),
         }
     }
@@ -140,7 +142,7 @@ impl View for Stage<'_> {
                 continue;
             }
             match value {
-                Some(value) => drop(rows.insert(key, value)),
+                Some(held) => drop(rows.insert(key, value_of(&held).to_vec())),
                 None => drop(rows.remove(&key)),
             }
         }
