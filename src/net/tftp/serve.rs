@@ -184,18 +184,14 @@ async fn answer<D: Door>(request: Request, size: usize, tid: Tid, seat: Seat, pl
 /// What the core says, if it does in time. What it decides later is nobody's, and it is told so.
 async fn ask<D: Door>(facts: Facts, plane: &Plane<D>) -> Option<Answer> {
     let door = plane.door.clone();
-    let mut asked = tokio::spawn(async move { door.answer(facts).await });
+    let mut asked = Box::pin(async move { door.answer(facts).await });
     match timeout(plane.limits.answer_time, &mut asked).await {
-        Ok(Ok(answer)) => Some(answer),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "an answer over TFTP");
-            None
-        }
+        Ok(answer) => Some(answer),
         Err(_) => {
             tracing::warn!("the core took too long for an answer over TFTP");
             let door = plane.door.clone();
             tokio::spawn(async move {
-                if let Ok(Answer::File(file)) = asked.await {
+                if let Answer::File(file) = asked.await {
                     report(&door, Some(&file.ticket), End::Unbegun).await;
                 }
             });
