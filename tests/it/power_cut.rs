@@ -375,7 +375,8 @@ struct Mounted(PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        if command("umount", &[path(&self.0)]).is_err() {
+        // A thread of the engine may have a file open for a moment after its store is gone.
+        if !(0..1000).any(|_| command("umount", &[path(&self.0)]).is_ok()) {
             drop(command("umount", &["-l", path(&self.0)]));
         }
     }
