@@ -2,8 +2,8 @@
 //! written by hand from the sheets. A code that the file does not name fails, as one that is missing.
 //!
 //! A block is `> {options of the client, "chaddr": …}`, then a line an option in ascending order,
-//! `CODE "text"` or `CODE hex 00ff`, and `siaddr` and `file`; each with `# its source`. In the first
-//! line `"listed": "MODEL"` makes it a listed unit of the family, `"vars": {…}` sets the site's values.
+//! `CODE "text"` or `CODE hex 00ff`, and `lease` (the shortest, in seconds), `siaddr` and `file`; each
+//! with `# its source`. In the first line `"listed": "MODEL"` makes it a listed unit of the family, `"vars": {…}` sets the site's values.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -167,6 +167,7 @@ fn lines(reply: &Reply) -> Vec<String> {
     let mut lines: Vec<String> = options
         .map(|(code, octets)| format!("{code} {}", written(octets)))
         .collect();
+    lines.extend((reply.lease > 0).then(|| format!("lease {}", reply.lease)));
     lines.extend(reply.siaddr.map(|ip| format!("siaddr {ip}")));
     lines.extend(reply.file.as_ref().map(|file| format!("file {file:?}")));
     lines

@@ -43,6 +43,7 @@ pub(crate) fn golden() -> Vec<Golden> {
                     });
                 } else if let (Some(block), false) = (found.last_mut(), line.starts_with('#'))
                     && let Some((told, _)) = line.rsplit_once(" #")
+                    && !told.starts_with("lease ")
                 {
                     block.told.push(told.trim_end().to_owned());
                 }
