@@ -194,7 +194,7 @@ impl Writer {
     fn handle(&mut self, first: Message) -> Option<oneshot::Sender<Result<(), StoreError>>> {
         let passed = self.busy.take().map(|done| done.elapsed());
         if let Some(left) = passed.and_then(|passed| TOGETHER.checked_sub(passed)) {
-            std::thread::sleep(left);
+            gather(left);
         }
         let mut group = Vec::new();
         let mut writes = 0;
@@ -309,4 +309,13 @@ impl Writer {
         }
         result
     }
+}
+
+/// Lets batches come together in the queue. To be woken for each of them would cost what is saved.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for is the time in which others come"
+)]
+fn gather(left: Duration) {
+    std::thread::sleep(left);
 }

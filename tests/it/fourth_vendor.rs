@@ -233,7 +233,7 @@ fn it_is_recognised_by_serial_and_by_its_boards_number() {
     let path = hints.iter().find(|hint| hint.kind == HintKind::Path);
     let path = path.expect("the path speaks");
     assert_eq!(
-        (path.model.as_deref(), path.artefact.as_deref()),
+        (path.model.as_deref(), path.artefact),
         (Some("Q20"), Some("script"))
     );
     let family = catalog.family("quux", "gate").expect("the family");

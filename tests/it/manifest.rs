@@ -333,7 +333,7 @@ format = "xml"
         .find(|hint| hint.kind == HintKind::Path)
         .expect("the path speaks");
     assert_eq!(
-        (path.model.as_deref(), path.artefact.as_deref()),
+        (path.model.as_deref(), path.artefact),
         (Some("G1"), Some("config"))
     );
     let hints = catalog.hints(&Ask {
