@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dialtone::model::dhcp::Kind;
 use dialtone::net::dhcp::packet::{Direction, Packet, parse};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::lab::Lab;
@@ -53,6 +54,8 @@ impl Lab {
             let all = Protocol::from(i32::from(3_u16.to_be()));
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
             socket.set_nonblocking(true).unwrap();
+            // What others say between two looks waits too: a full buffer drops the newest.
+            setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20)).unwrap();
             Tap(socket)
         })
     }
