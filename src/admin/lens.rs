@@ -218,12 +218,7 @@ impl Lens {
     fn sources<'a>(&'a self, config: &'a Config, empty: &'a SiteProfile) -> Sources<'a> {
         let scopes = &self.settings.scopes;
         match self.open.get(&kind_of(config)) {
-            Some(open) => Sources {
-                config,
-                scopes,
-                profile: &open.revision.profile,
-                vocabulary: &open.revision.vocabulary,
-            },
+            Some(open) => Sources::of(config, scopes, &open.revision),
             None => {
                 let profiles = &self.catalog.profiles;
                 let named = profiles.get(&config.profile);

@@ -329,12 +329,7 @@ fn class(lens: &Lens, device: &Device, revision: &Revision, artefact: &str) -> C
 }
 
 fn sources<'a>(lens: &'a Lens, device: &'a Device, revision: &'a Revision) -> Sources<'a> {
-    Sources {
-        config: &device.config,
-        scopes: &lens.settings.scopes,
-        profile: &revision.profile,
-        vocabulary: &revision.vocabulary,
-    }
+    Sources::of(&device.config, &lens.settings.scopes, revision)
 }
 
 /// The name that a device asks an artefact by; its pattern where that cannot be said.

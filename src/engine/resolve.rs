@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::known::Needs;
 use crate::catalog::manifest::fold;
+use crate::catalog::revision::Revision;
 use crate::catalog::site_profile::SiteProfile;
 use crate::catalog::vocabulary::Vocabulary;
 use crate::model::access::Class;
@@ -40,6 +41,16 @@ pub struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
+    /// Of a unit that is rendered from this revision.
+    pub fn of(config: &'a Config, scopes: &'a Scopes, revision: &'a Revision) -> Self {
+        Self {
+            config,
+            scopes,
+            profile: &revision.profile,
+            vocabulary: &revision.vocabulary,
+        }
+    }
+
     /// From the lowest; the schema's defaults are below all of them.
     fn layers(&self) -> Vec<Set<'a>> {
         let (config, scopes) = (self.config, self.scopes);

@@ -27,20 +27,8 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// What the unit sees. Only a file that is rendered needs it.
     pub(super) fn values(&self) -> Values {
-        sources(self.device, self.snapshot, &self.revision).values()
-    }
-}
-
-pub(super) fn sources<'a>(
-    device: &'a Device,
-    snapshot: &'a Snapshot,
-    revision: &'a Revision,
-) -> Sources<'a> {
-    Sources {
-        config: &device.config,
-        scopes: &snapshot.settings.scopes,
-        profile: &revision.profile,
-        vocabulary: &revision.vocabulary,
+        let scopes = &self.snapshot.settings.scopes;
+        Sources::of(&self.device.config, scopes, &self.revision).values()
     }
 }
 

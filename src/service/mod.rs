@@ -31,6 +31,7 @@ use crate::engine::facts::Facts;
 use crate::engine::https;
 use crate::engine::identify::claims;
 use crate::engine::known::ProfileKey;
+use crate::engine::resolve::Sources;
 use crate::engine::select::{Selected, Subject, select};
 use crate::engine::verdict::{Decision, Plan, Source, reason};
 use crate::hub::Hub;
@@ -234,7 +235,7 @@ impl Inner {
         let Some(revision) = self.revision(published.digest).await? else {
             return Ok(None);
         };
-        let sources = cases::sources(device, snapshot, &revision);
+        let sources = Sources::of(&device.config, &snapshot.settings.scopes, &revision);
         let reads = selected
             .artefact
             .and_then(|artefact| revision.reads(&artefact.id));
